@@ -1,0 +1,109 @@
+"""The data that flows through cgprot: what the atoms are, what the beads are, where they are."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from cgprot.errors import InputError
+
+
+class Topology(NamedTuple):
+    """What the atoms are: the little that a mapping needs to know of an all-atom system."""
+
+    element: np.ndarray  # (n_atoms,) str, "C"
+    name: np.ndarray  # (n_atoms,) str, "CA"
+    mass: np.ndarray  # (n_atoms,) [Da]
+    residue_name: np.ndarray  # (n_atoms,) str
+    residue_id: np.ndarray  # (n_atoms,) int, as in the file
+    chain: np.ndarray  # (n_atoms,) str
+    bonds: np.ndarray  # (n_bonds, 2) int
+
+
+@dataclass(frozen=True, eq=False)
+class BeadSystem:
+    """What the beads are.
+
+    Attributes
+    ----------
+    bead_type : (n_beads,) int, the number that the network embeds
+    type_name : (n_beads,) str, the same by name, "CH1"
+    mass : (n_beads,) [Da], hydrogens included
+    charge : (n_beads,) [e], formal
+    bonds : (n_bonds, 2) int
+    bead_of_atom : (n_atoms,) int, -1 where an atom belongs to no bead
+    bead_name, residue_name, chain : (n_beads,) str
+    residue_id : (n_beads,) int, as in the source file
+    mapping, mapping_hash : name and hash of the rules that made the beads
+    """
+
+    bead_type: np.ndarray
+    type_name: np.ndarray
+    mass: np.ndarray
+    charge: np.ndarray
+    bonds: np.ndarray
+    bead_of_atom: np.ndarray
+    bead_name: np.ndarray
+    residue_name: np.ndarray
+    residue_id: np.ndarray
+    chain: np.ndarray
+    mapping: str
+    mapping_hash: str
+
+    def __post_init__(self) -> None:
+        per_bead = ("type_name", "mass", "charge", "bead_name", "residue_name", "residue_id", "chain")
+        for name in per_bead:
+            if len(getattr(self, name)) != self.n_beads:
+                raise InputError(
+                    f"BeadSystem.{name} has {len(getattr(self, name))} entries "
+                    f"for {self.n_beads} beads: give one per bead"
+                )
+        if self.bonds.shape != (len(self.bonds), 2):
+            raise InputError(f"BeadSystem.bonds has shape {self.bonds.shape}: expected (n_bonds, 2)")
+
+    @property
+    def n_beads(self) -> int:
+        return len(self.bead_type)
+
+    @property
+    def residue_index(self) -> np.ndarray:
+        """(n_beads,) int, residues counted from 0 through all chains."""
+        keys = np.array([self.chain, self.residue_id.astype(str), self.residue_name])
+        starts = np.any(keys[:, 1:] != keys[:, :-1], axis=0)
+        return np.concatenate([[0], np.cumsum(starts)])
+
+
+@dataclass(frozen=True, eq=False)
+class BeadFrames:
+    """Where the beads are and what forces act on them.
+
+    Attributes
+    ----------
+    system : BeadSystem
+    positions : (n_frames, n_beads, 3) [Å]
+    forces : (n_frames, n_beads, 3) [kcal/mol/Å] or None
+    force_noise : (n_frames, n_beads, 3) [kcal/mol/Å] or None, standard error of each force
+    box : (n_frames, 3, 3) [Å] or None, rows are the box vectors
+    time : (n_frames,) [ps]
+    temperature : [K] or None where it is not known
+    """
+
+    system: BeadSystem
+    positions: np.ndarray
+    forces: np.ndarray | None = None
+    force_noise: np.ndarray | None = None
+    box: np.ndarray | None = None
+    time: np.ndarray = field(default_factory=lambda: np.empty(0))
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        expected = (len(self.positions), self.system.n_beads, 3)
+        for name in ("positions", "forces", "force_noise"):
+            array = getattr(self, name)
+            if array is not None and array.shape != expected:
+                raise InputError(f"BeadFrames.{name} has shape {array.shape}: expected {expected}")
+        if len(self.time) == 0:
+            object.__setattr__(self, "time", np.arange(len(self.positions), dtype=float))
+
+    def __len__(self) -> int:
+        return len(self.positions)

@@ -1,0 +1,122 @@
+"""Run folders and files that appear whole or not at all."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from cgprot.errors import StorageError, UsageError
+
+RUN_FILE = "run.json"
+_RECORDED_PACKAGES = ("cgprot", "numpy", "torch", "openmm", "MDAnalysis", "mdtraj", "h5py")
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file, fsync it and rename it to `path`.
+
+    Raises
+    ------
+    StorageError
+        if the disk refuses; `path` is then as it was
+    """
+    path = Path(path)
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{path}: could not be written ({error}): free space or choose another place")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` whole or not at all."""
+    write_whole(path, lambda temporary: temporary.write_text(text))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def check_new(path: Path) -> Path:
+    """Return `path` if nothing is there yet.
+
+    Raises
+    ------
+    UsageError
+        if a file or a folder with something in it is there already
+    """
+    path = Path(path)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise UsageError(f"{path}: exists already: choose another -o or remove it")
+    return path
+
+
+def create_folder(path: Path) -> Path:
+    """Create the new, empty folder `path` with its parents."""
+    try:
+        check_new(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: could not be created ({error}): choose another -o")
+    return Path(path)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this platform and of the packages that results depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_run(folder: Path, verb: str, config: dict, inputs: list[Path], **more: object) -> None:
+    """Write run.json: what was run, with which configuration, versions and input files.
+
+    Parameters
+    ----------
+    config : JSON-ready dictionary, the whole configuration, seed and device included
+    inputs : files that were read; their SHA-256 are recorded
+    more : further JSON-ready entries
+    """
+    record = {
+        "verb": verb,
+        "config": config,
+        "versions": versions(),
+        "inputs": {str(path): sha256_of(path) for path in inputs},
+        **more,
+    }
+    write_text(Path(folder) / RUN_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def read_run(folder: Path) -> dict:
+    """Read run.json back.
+
+    Raises
+    ------
+    StorageError
+        if `folder` is not a run folder
+    """
+    path = Path(folder) / RUN_FILE
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise StorageError(f"{folder}: not a cgprot run folder ({error}): give the folder that -o named")

@@ -1,0 +1,39 @@
+"""What every test may use: the example structures and their beads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cgprot.beads import BeadFrames
+from cgprot.files.universe import AtomSource
+from cgprot.mapping.build import build_system
+from cgprot.mapping.project import Projection
+from cgprot.mapping.rules import load_rules
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    return EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def chignolin_atoms() -> AtomSource:
+    return AtomSource(EXAMPLES / "chignolin.pdb", [EXAMPLES / "chignolin.trr"])
+
+
+@pytest.fixture(scope="session")
+def chignolin(chignolin_atoms) -> BeadFrames:
+    """Four mapped frames of chignolin, forces included."""
+    system = build_system(chignolin_atoms.topology, load_rules("heavy"))
+    projection = Projection(chignolin_atoms.topology, system)
+    frames = list(chignolin_atoms)
+    return BeadFrames(
+        system=system,
+        positions=projection.positions(np.array([frame.positions for frame in frames])),
+        forces=projection.forces(np.array([frame.forces for frame in frames])),
+        time=np.array([frame.time for frame in frames]),
+        temperature=300.0,
+    )
