@@ -1,0 +1,1 @@
+"""All-atom reference data: structures, molecular dynamics, mean forces (OpenMM lives here)."""

@@ -1,0 +1,70 @@
+import h5py
+import numpy as np
+import pytest
+
+from cgprot.beads import BeadFrames
+from cgprot.errors import InputError, StorageError
+from cgprot.files.dataset import read_dataset, write_dataset
+
+
+@pytest.fixture
+def path(tmp_path, chignolin):
+    noisy = BeadFrames(chignolin.system, chignolin.positions, chignolin.forces, np.ones_like(chignolin.forces))
+    write_dataset(tmp_path / "set.h5", {"cln/300/0": chignolin, "cln/350/0": noisy})
+    return tmp_path / "set.h5"
+
+
+def test_round_trip(path, chignolin):
+    entries = read_dataset(path)
+    assert list(entries) == ["cln/300/0", "cln/350/0"]
+    back = entries["cln/300/0"]
+    np.testing.assert_array_equal(back.positions, chignolin.positions.astype(np.float32))
+    np.testing.assert_array_equal(back.forces, chignolin.forces.astype(np.float32))
+    np.testing.assert_array_equal(back.time, chignolin.time)
+    assert back.temperature == 300.0
+    assert back.force_noise is None
+    assert (entries["cln/350/0"].force_noise == 1).all()
+    for name, value in vars(chignolin.system).items():
+        assert np.array_equal(getattr(back.system, name), value), name
+
+
+def test_layout_is_mdcath_noh(path):
+    with h5py.File(path) as file:
+        assert file.attrs["layout"] == "mdcath-dataset-noh"
+        assert file["cln/z"].shape == (93,)
+        group = file["cln/300/0"]
+        assert group.attrs["numFrames"] == 4
+        assert group["coords"].attrs["unit"] == "Angstrom"
+        assert group["forces"].attrs["unit"] == "kcal/mol/Angstrom"
+        assert group["coords"].dtype == np.float32
+
+
+def test_failed_write_leaves_nothing(tmp_path, chignolin):
+    class Broken(BeadFrames):
+        @property
+        def time(self):
+            raise OSError("disk full")
+
+        @time.setter
+        def time(self, value):
+            pass
+
+    broken = object.__new__(Broken)
+    for name in ("system", "positions", "forces", "force_noise", "temperature"):
+        object.__setattr__(broken, name, getattr(chignolin, name))
+    with pytest.raises(StorageError, match="disk full"):
+        write_dataset(tmp_path / "set.h5", {"cln/300/0": broken})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_are_refused(tmp_path, path):
+    with pytest.raises(StorageError, match="check the path"):
+        read_dataset(tmp_path / "none.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(InputError, match="not a mdcath-dataset-noh"):
+        read_dataset(tmp_path / "other.h5")
+    with h5py.File(path, "a") as file:
+        del file["cln/beads/mass"]
+    with pytest.raises(InputError, match="incomplete"):
+        read_dataset(path)

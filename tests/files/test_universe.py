@@ -1,0 +1,63 @@
+"""Topologies through MDAnalysis: bonds from the file or by distance, solvent left out."""
+
+import numpy as np
+import pytest
+from openmm import app
+
+from cgprot.errors import InputError, StorageError
+from cgprot.files.universe import AtomSource, bonds_by_distance
+
+
+def pairs(bonds) -> set[tuple[int, int]]:
+    return {tuple(sorted(pair)) for pair in np.asarray(bonds).tolist()}
+
+
+def test_bonds_by_distance_are_those_of_the_residue_templates(examples, chignolin_atoms):
+    by_template = app.PDBFile(str(examples / "chignolin.pdb")).topology.bonds()
+    assert pairs(chignolin_atoms.topology.bonds) == pairs([(a.index, b.index) for a, b in by_template])
+
+
+def test_a_disulfide_is_a_bond_and_a_near_hydrogen_is_not():
+    positions = np.array([[0, 0, 0], [2.05, 0, 0], [0, 1.34, 0], [1.2, 1.0, 0]])
+    element = np.array(["S", "S", "H", "C"])
+    assert pairs(bonds_by_distance(positions, element)) == {(0, 1), (0, 3), (1, 3), (2, 3)}
+
+
+def test_solvent_is_left_out_and_counted(examples, tmp_path):
+    text = (examples / "chignolin.pdb").read_text()
+    water = "HETATM  900  O   HOH B   1      30.000  30.000  30.000  1.00  0.00           O  \n"
+    path = tmp_path / "wet.pdb"
+    path.write_text(text.replace("END\n", water + "END\n"))
+    source = AtomSource(path, [])
+    assert source.n_dropped == 1
+    assert len(source.topology.name) == 166
+
+
+def test_forces_have_our_unit(chignolin_atoms, examples):
+    """The last frame of the trajectory is the PDB's; ff14SB and OBC2 give its forces again."""
+    from cgprot.reference.forcefield import create_system, single_thread_context
+    from cgprot.reference.peptide import as_quantity
+    from cgprot.reference.structure import load_structure
+    from cgprot.units import FORCE_FROM_OPENMM
+
+    openmm = pytest.importorskip("openmm")
+    structure = load_structure(examples / "chignolin.pdb")
+    system = create_system(structure.topology, "obc2", constrain_hydrogens=True)
+    context = single_thread_context(system, openmm.VerletIntegrator(0.001), "CPU")
+    frame = list(chignolin_atoms)[-1]
+    context.setPositions(as_quantity(frame.positions))
+    forces = context.getState(getForces=True).getForces(asNumpy=True)._value * FORCE_FROM_OPENMM
+    # TRR keeps positions in float32: 1e-7 nm on stiff bonds.
+    np.testing.assert_allclose(frame.forces, forces, atol=0.1)
+    assert np.abs(forces).max() > 50
+
+
+def test_errors_are_one_line(examples, tmp_path):
+    with pytest.raises(StorageError, match="no such file"):
+        AtomSource(tmp_path / "none.pdb", [])
+    with pytest.raises(InputError, match="belong together"):
+        AtomSource(examples / "chignolin.pdb", [examples / "chignolin.pdb", examples / "../mappings/heavy.toml"])
+    text = (examples / "chignolin.pdb").read_text().replace("   5.136  -0.305", "     nan  -0.305")
+    (tmp_path / "nan.pdb").write_text(text)
+    with pytest.raises(InputError, match="position of atom 1 is not finite"):
+        AtomSource(tmp_path / "nan.pdb", [])

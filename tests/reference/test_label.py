@@ -1,0 +1,119 @@
+"""Mean forces: statistics against exact answers, heavy atoms held, labels reproducible."""
+
+import numpy as np
+import pytest
+
+from cgprot.errors import InputError
+from cgprot.files.dataset import write_dataset
+from cgprot.files.universe import AtomSource
+from cgprot.mapping.build import build_system
+from cgprot.mapping.rules import load_rules
+from cgprot.reference.frames import map_trajectories
+from cgprot.reference.hydrogens import place_hydrogens
+from cgprot.reference.label import LabelConfig, block_mean, label, label_sources
+from cgprot.reference.structure import load_structure, topology_of
+
+
+@pytest.fixture(scope="module")
+def dipeptide(examples):
+    return load_structure(examples / "alanine_dipeptide.pdb")
+
+
+@pytest.fixture(scope="module")
+def system(dipeptide):
+    return build_system(topology_of(dipeptide.topology), load_rules("heavy"))
+
+
+@pytest.fixture(scope="module")
+def frames(examples):
+    return np.array(
+        [
+            frame.positions
+            for frame in AtomSource(examples / "alanine_dipeptide.pdb", [examples / "alanine_dipeptide.trr"])
+        ]
+    )
+
+
+def run(dipeptide, system, frames, **config):
+    return label(dipeptide, system, frames, np.arange(len(frames)), 300.0, LabelConfig(**config))
+
+
+def test_block_error_of_independent_samples_is_sigma_over_root_n():
+    samples = np.random.default_rng(1).normal(2.0, 3.0, size=(50, 20_000))
+    mean, error = block_mean(samples, 5)
+    assert mean.mean() == pytest.approx(2.0, abs=0.02)
+    assert np.sqrt((error**2).mean()) == pytest.approx(3.0 / np.sqrt(50), rel=0.02)
+
+
+def test_block_error_sees_correlation():
+    """Samples that come in equal pairs carry half the information; the plain error misses that."""
+    pairs = np.repeat(np.random.default_rng(1).normal(size=(25, 20_000)), 2, axis=0)
+    _, error = block_mean(pairs, 5)
+    plain = pairs.std(axis=0, ddof=1) / np.sqrt(50)
+    assert np.sqrt((error**2).mean()) == pytest.approx(1 / np.sqrt(25), rel=0.03)
+    assert np.sqrt((plain**2).mean()) < 0.8 / np.sqrt(25)
+
+
+def test_heavy_atoms_are_held_and_noise_is_small(dipeptide, system, frames):
+    labelled = run(dipeptide, system, frames[:4])
+    heavy = topology_of(dipeptide.topology).element != "H"
+    np.testing.assert_array_equal(labelled.positions, frames[:4, heavy])
+    signal = np.sqrt((labelled.forces**2).mean())
+    noise = np.sqrt((labelled.force_noise**2).mean())
+    assert noise < 0.1 * signal
+
+
+def test_reported_noise_is_the_scatter_of_repeated_labels(dipeptide, system, frames):
+    one = run(dipeptide, system, frames[:8], seed=1)
+    two = run(dipeptide, system, frames[:8], seed=2)
+    measured = np.sqrt(((one.forces - two.forces) ** 2).mean() / 2)
+    reported = np.sqrt((one.force_noise**2).mean())
+    assert measured == pytest.approx(reported, rel=0.5)
+    assert measured > 0
+
+
+def test_labels_depend_on_the_seed_alone(dipeptide, system, frames):
+    serial = run(dipeptide, system, frames[:3], seed=5, samples=10)
+    alone = run(dipeptide, system, frames[:1], seed=5, samples=10)
+    np.testing.assert_allclose(serial.forces[:1], alone.forces, atol=1e-3)
+
+
+def test_displaced_frames_are_labelled_where_they_are(dipeptide, system, frames):
+    labelled = run(dipeptide, system, frames[:2], displace=0.05, samples=10)
+    heavy = topology_of(dipeptide.topology).element != "H"
+    shift = labelled.positions - frames[:2, heavy]
+    assert shift.std() == pytest.approx(0.05, rel=0.3)
+
+
+def test_placed_hydrogens_lie_where_they_were(dipeptide, system, frames):
+    topology = topology_of(dipeptide.topology)
+    heavy = topology.element != "H"
+    placed = place_hydrogens(topology, system, dipeptide.positions, dipeptide.positions[heavy])
+    np.testing.assert_allclose(placed, dipeptide.positions, atol=1e-6)
+    moved = place_hydrogens(topology, system, dipeptide.positions, frames[0][heavy])
+    lengths = np.linalg.norm(moved[topology.bonds[:, 0]] - moved[topology.bonds[:, 1]], axis=1)
+    assert lengths[~heavy[topology.bonds].all(axis=1)].max() < 1.2
+    np.testing.assert_array_equal(moved[heavy], frames[0][heavy])
+
+
+def test_a_dataset_can_be_labelled(examples, tmp_path):
+    pdb, trr = examples / "alanine_dipeptide.pdb", examples / "alanine_dipeptide.trr"
+    entries, _ = map_trajectories(pdb, [trr], load_rules("heavy"), "ala", 300.0)
+    write_dataset(tmp_path / "ala.h5", entries)
+    labelled = label_sources([tmp_path / "ala.h5"], pdb, "ala", None, 5, LabelConfig(samples=10))
+    assert list(labelled) == ["ala/300/0"]
+    assert len(labelled["ala/300/0"]) == 2
+    with pytest.raises(InputError, match="not those of"):
+        label_sources([tmp_path / "ala.h5"], examples / "chignolin.pdb", "ala", None, 5, LabelConfig(samples=10))
+
+
+def test_mapped_forces_scatter_around_the_mean_force(examples, dipeptide, system, frames):
+    """Instantaneous forces are the mean force plus noise that the label's average takes away."""
+    entries, _ = map_trajectories(
+        examples / "alanine_dipeptide.pdb", [examples / "alanine_dipeptide.trr"], load_rules("heavy"), "ala", 300.0
+    )
+    instantaneous = entries["ala/300/0"].forces
+    mean = run(dipeptide, system, frames).forces
+    difference = np.sqrt(((instantaneous - mean) ** 2).mean())
+    assert 1 < difference < 10
+    assert np.corrcoef(instantaneous.ravel(), mean.ravel())[0, 1] > 0.9
