@@ -62,6 +62,24 @@ def check_new(path: Path) -> Path:
     return path
 
 
+def check_new_file(path: Path, suffix: str) -> Path:
+    """Return `path` if a new file of that suffix can be written there.
+
+    Raises
+    ------
+    UsageError
+        if the suffix is another, or the file is there already
+    StorageError
+        if its folder does not exist
+    """
+    path = Path(path)
+    if path.suffix != suffix:
+        raise UsageError(f"{path}: must end in {suffix}")
+    if not path.parent.is_dir():
+        raise StorageError(f"{path.parent}: no such folder: create it first")
+    return check_new(path)
+
+
 def create_folder(path: Path) -> Path:
     """Create the new, empty folder `path` with its parents."""
     try:
