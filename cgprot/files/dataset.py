@@ -1,10 +1,10 @@
 """Datasets of bead frames: HDF5 in the mdCATH-noh layout that `torchmd-train` reads.
 
-    /{protein}/z                              (n_beads,) bead types
-    /{protein}/beads/...                      the rest of the BeadSystem
-    /{protein}/{temperature}/{replica}/coords (n_frames, n_beads, 3) [Å]
-                                      forces  same shape [kcal/mol/Å]
-                                      force_noise, time
+/{protein}/z                              (n_beads,) bead types
+/{protein}/beads/...                      the rest of the BeadSystem
+/{protein}/{temperature}/{replica}/coords (n_frames, n_beads, 3) [Å]
+                                  forces  same shape [kcal/mol/Å]
+                                  force_noise, time
 """
 
 from pathlib import Path
@@ -19,7 +19,12 @@ from cgprot.files.folder import write_whole
 LAYOUT = "mdcath-dataset-noh"
 _TEXT = ("type_name", "bead_name", "residue_name", "chain")
 _NUMBERS = ("mass", "charge", "bonds", "bead_of_atom", "residue_id")
-_UNITS = {"coords": "Angstrom", "forces": "kcal/mol/Angstrom", "force_noise": "kcal/mol/Angstrom", "time": "ps"}
+_UNITS = {
+    "coords": "Angstrom",
+    "forces": "kcal/mol/Angstrom",
+    "force_noise": "kcal/mol/Angstrom",
+    "time": "ps",
+}
 
 
 def write_dataset(path: Path, entries: dict[str, BeadFrames]) -> None:
@@ -96,7 +101,10 @@ def _read_protein(group: h5py.Group):
         if temperature in ("z", "beads"):
             continue
         for replica in group[temperature]:
-            yield f"{group.name[1:]}/{temperature}/{replica}", _read_frames(group[temperature][replica], system)
+            yield (
+                f"{group.name[1:]}/{temperature}/{replica}",
+                _read_frames(group[temperature][replica], system),
+            )
 
 
 def _read_system(group: h5py.Group) -> BeadSystem:
