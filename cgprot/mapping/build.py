@@ -27,7 +27,8 @@ def build_system(topology: Topology, rules: MappingRules) -> BeadSystem:
     bead_of_atom = _assign_beads(topology)
     heavy = np.flatnonzero(topology.element != "H")
     hydrogens = np.bincount(bead_of_atom, minlength=len(heavy)) - 1
-    matched = [_match(topology, rules, atom, count) for atom, count in zip(heavy, hydrogens, strict=True)]
+    counts = zip(heavy.tolist(), hydrogens.tolist(), strict=True)
+    matched = [_match(topology, rules, atom, count) for atom, count in counts]
     bonds = _heavy_bonds(topology, bead_of_atom)
     element = topology.element[heavy]
     return BeadSystem(

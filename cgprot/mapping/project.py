@@ -40,7 +40,9 @@ class Projection:
 
     def _check(self, array: np.ndarray, what: str) -> None:
         if array.shape[-2:] != (self.n_atoms, 3):
-            raise InputError(f"{what} of shape {array.shape} do not fit {self.n_atoms} atoms: check the topology")
+            raise InputError(
+                f"{what} of shape {array.shape} do not fit {self.n_atoms} atoms: check the topology"
+            )
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             raise InputError(f"{what} are not finite (first at index {tuple(bad[0])}): leave that frame out")

@@ -67,7 +67,7 @@ def test_order_of_atoms_does_not_matter():
 
 def test_hydrogen_without_a_bond_is_refused():
     broken = METHYLAMMONIUM._replace(bonds=METHYLAMMONIUM.bonds[1:])
-    with pytest.raises(InputError, match="H1 of LIG 1 .* bonded to 0 heavy atoms"):
+    with pytest.raises(InputError, match=r"H1 of LIG 1 .* bonded to 0 heavy atoms"):
         build_system(broken, load_rules("heavy"))
 
 

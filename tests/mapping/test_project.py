@@ -43,7 +43,9 @@ def test_net_force_is_conserved(projection, chignolin_atoms):
 
 
 def test_every_hydrogen_counts_once(projection):
-    assert np.array_equal(matrices(projection.forces, projection.n_atoms).sum(axis=0), np.ones(projection.n_atoms))
+    assert np.array_equal(
+        matrices(projection.forces, projection.n_atoms).sum(axis=0), np.ones(projection.n_atoms)
+    )
 
 
 def test_mass_is_conserved(chignolin_atoms, chignolin):
