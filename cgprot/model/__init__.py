@@ -1,0 +1,1 @@
+"""Networks: readable reference code, differentiable twice."""

@@ -1,0 +1,139 @@
+"""Weights in files: safetensors with everything needed to use them, and a checksum. Never pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cgprot.beads import BeadSystem
+from cgprot.errors import InputError, UsageError
+from cgprot.model.potential import ModelConfig, Potential
+from cgprot.shipped import shipped
+
+MODEL_FILE = "model.safetensors"
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict) -> None:
+    """Write tensors with JSON-ready metadata and their SHA-256."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    record = {"cgprot": json.dumps(metadata), "sha256": tensors_sha256(stored)}
+    save_file(stored, str(path), metadata=record)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """Tensors and metadata of a file of `save_tensors`.
+
+    Raises
+    ------
+    InputError
+        if the file is no such file, or a byte of it has changed
+    """
+    try:
+        with safe_open(str(path), framework="pt") as stream:
+            record = stream.metadata() or {}
+            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        metadata, expected = json.loads(record["cgprot"]), record["sha256"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a model of cgprot ({error}): take it anew from its source")
+    if tensors_sha256(tensors) != expected:
+        raise InputError(f"{path}: the weights are damaged (SHA-256 differs): take it anew from its source")
+    return tensors, metadata
+
+
+def save_model(
+    path: Path,
+    potential: Potential,
+    mapping_name: str,
+    mapping_hash: str,
+    type_names: Mapping[str, int],
+    extra: Mapping[str, object],
+) -> None:
+    """Write a potential and what its beads are.
+
+    Parameters
+    ----------
+    mapping_name, mapping_hash : the rules that made the beads it was trained on
+    type_names : bead type by name
+    extra : further JSON-ready entries of the metadata
+    """
+    metadata = {
+        "config": potential.config.model_dump(),
+        "mapping": mapping_name,
+        "mapping_hash": mapping_hash,
+        "bead_types": dict(type_names),
+        **extra,
+    }
+    save_tensors(path, potential.state_dict(), metadata)
+
+
+def available_models() -> list[str]:
+    """Names of the models that come with cgprot."""
+    return sorted(path.parent.name for path in shipped("trained").glob(f"*/{MODEL_FILE}"))
+
+
+def model_path(name_or_path: str | Path) -> Path:
+    """The file of a shipped model or of a path, a run folder included.
+
+    Raises
+    ------
+    UsageError
+        if there is neither
+    """
+    for path in (shipped("trained") / name_or_path, Path(name_or_path)):
+        file = path / MODEL_FILE if path.is_dir() else path
+        if file.is_file():
+            return file
+    names = ", ".join(available_models()) or "none"
+    raise UsageError(f"model {name_or_path}: no such file, and no such name; names available: {names}")
+
+
+def load_model(name_or_path: str | Path) -> tuple[Potential, dict]:
+    """A potential and its metadata, by the name of a shipped model or by path.
+
+    Raises
+    ------
+    UsageError
+        if there is no such model
+    InputError
+        if the file is damaged or not a model
+    """
+    path = model_path(name_or_path)
+    tensors, metadata = load_tensors(path)
+    try:
+        potential = Potential(ModelConfig(**metadata["config"]))
+        potential.load_state_dict(tensors)
+    except (KeyError, ValidationError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: weights do not fit the configuration ({reason}): take it anew")
+    return potential.eval(), metadata
+
+
+def check_mapping(metadata: Mapping[str, object], system: BeadSystem) -> None:
+    """Refuse beads that other rules made than those the model was trained on.
+
+    Raises
+    ------
+    InputError
+        if the mapping hashes differ
+    """
+    if metadata["mapping_hash"] != system.mapping_hash:
+        raise InputError(
+            f"the beads come from mapping {system.mapping} ({system.mapping_hash[:12]}), the model from "
+            f"{metadata['mapping']} ({str(metadata['mapping_hash'])[:12]}): map with the model's rules"
+        )

@@ -1,0 +1,220 @@
+"""TensorNet: every bead carries C matrices of 3 x 3, and learns from matrix products.
+
+G. Simeon, G. De Fabritiis, TensorNet: Cartesian Tensor Representations for Efficient Learning of Molecular
+Potentials, NeurIPS 2023, arXiv 2306.06482. The same function as TorchMD-Net 3.1.0's, by test.
+
+A matrix X falls into three parts that do not mix under rotation: X = I + A + S,
+
+    I = tr(X)/3 · 1         the scalar part, 1 number
+    A = (X - Xᵀ)/2          antisymmetric, a vector: 3 numbers
+    S = (X + Xᵀ)/2 - I      symmetric and traceless: 5 numbers
+
+Here X is held as its nine coefficients in an orthonormal basis of the matrices, in this order. Then ‖X‖² is
+a plain sum of squares, a part is a slice, and only the matrix product needs the matrix itself.
+
+    paper             here
+    φ(r), e^RBF       basis (P, K)
+    f_I, f_A, f_S     factor (P, 3, C)
+    Z_ij              species
+    r̂_ij              direction (P, 3)
+    X, Y, M           X, Y, M (N, 9, C)
+
+Shapes: N beads, P undirected pairs, C channels, K radial functions.
+"""
+
+import math
+from functools import cache
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from cgprot.model.graph import Graph
+from cgprot.model.messages import Neighbours, embed, multiply, pass_messages
+from cgprot.model.radial import ExpNormalBasis, cosine_cutoff
+
+I, A, S = slice(0, 1), slice(1, 4), slice(4, 9)
+
+
+@cache
+def matrix_basis(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(9, 9), rows orthonormal, each a flattened matrix: one for I, three for A, five for S."""
+    basis = torch.zeros(9, 3, 3, dtype=torch.float64)
+    basis[0] = torch.eye(3, dtype=torch.float64) / math.sqrt(3)
+    for k, (row, column) in enumerate([(2, 1), (0, 2), (1, 0)]):  # the matrix of v × ...
+        basis[1 + k, row, column] = 1 / math.sqrt(2)
+        basis[1 + k, column, row] = -1 / math.sqrt(2)
+    for k, (row, column) in enumerate([(0, 1), (1, 2), (0, 2)]):
+        basis[4 + k, row, column] = basis[4 + k, column, row] = 1 / math.sqrt(2)
+    basis[7, 0, 0], basis[7, 1, 1] = 1 / math.sqrt(2), -1 / math.sqrt(2)
+    basis[8, 0, 0] = basis[8, 1, 1] = -1 / math.sqrt(6)
+    basis[8, 2, 2] = 2 / math.sqrt(6)
+    return basis.reshape(9, 9).to(device, dtype)
+
+
+def harmonics(direction: Tensor) -> Tensor:
+    """Coefficients of 1, of the matrix of r̂ × and of r̂ r̂ᵀ - 1/3; (P, 3) -> (P, 9)."""
+    x, y, z = direction.unbind(-1)
+    two, six = math.sqrt(2), math.sqrt(6)
+    return torch.stack(
+        [
+            torch.full_like(x, math.sqrt(3)),
+            *(two * x, two * y, two * z),
+            *(two * x * y, two * y * z, two * x * z),
+            *((x * x - y * y) / two, (2 * z * z - x * x - y * y) / six),
+        ],
+        dim=-1,
+    )
+
+
+def squared_norm(X: Tensor) -> Tensor:
+    """‖X‖², Frobenius; (N, m, C) -> (N, C)."""
+    return (X * X).sum(1)
+
+
+class PartLinear(nn.Module):
+    """One linear map of the channels for each of I, A and S, without bias; (N, 9, C) -> (N, 9, C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(channels, channels, bias=False) for _ in range(3))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return torch.cat([linear(X[:, part]) for linear, part in zip(self.parts, (I, A, S), strict=True)], 1)
+
+
+def matrix_product(X: Tensor, Y: Tensor) -> Tensor:
+    """X Y, channel by channel; (N, 9, C), (N, 9, C) -> (N, 9, C)."""
+    basis = matrix_basis(X.dtype, X.device)
+    X = (basis.T @ X).unflatten(1, (3, 3))  # (N, 3, 3, C)
+    Y = (basis.T @ Y).unflatten(1, (3, 3))  # (N, 3, 3, C)
+    return basis @ multiply(X, Y).flatten(1, 2)
+
+
+def layers_with_silu(*widths: int) -> nn.Sequential:
+    """Linear layers of these widths, SiLU after each, the last one too."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.SiLU()]
+    return nn.Sequential(*layers)
+
+
+class Embedding(nn.Module):
+    """X_i from the bead types and directions around bead i.
+
+        Z_ij = W [z_i, z_j] + b
+        X_i  = Σ_j f_cut(r_ij) Z_ij (f_I 1 + f_A [r̂_ij ×] + f_S (r̂_ij r̂_ijᵀ - 1/3)),  f = W' φ(r_ij) + b'
+        X_i <- (W_I I_i) n_I + (W_A A_i) n_A + (W_S S_i) n_S,  (n_I, n_A, n_S) = MLP(LayerNorm(‖X_i‖²))
+
+    j runs over the neighbours and i itself, for which r = 0 and the direction is 0.
+    """
+
+    def __init__(self, channels: int, n_basis: int, n_types: int) -> None:
+        super().__init__()
+        self.species = nn.Embedding(n_types, channels)
+        self.species_pair = nn.Linear(2 * channels, channels)
+        self.radial = nn.Linear(n_basis, 3 * channels)
+        self.linear = PartLinear(channels)
+        self.norm = nn.LayerNorm(channels)
+        self.gate = layers_with_silu(channels, 2 * channels, 3 * channels)
+
+    def species_terms(self, bead_type: Tensor) -> Tensor:
+        """a and b with Z_ij = a_i + b_j, computed per type instead of per edge; (N,) -> (N, 2, C)."""
+        W_i, W_j = self.species_pair.weight.chunk(2, dim=1)
+        z = self.species.weight
+        by_type = torch.stack([z @ W_i.T + self.species_pair.bias, z @ W_j.T], dim=1)
+        return by_type[bead_type - 1]
+
+    def factor(self, basis: Tensor, envelope: Tensor) -> Tensor:
+        """f_cut (W' φ + b') = [W', b'] [f_cut φ, f_cut]: the cutoff costs K numbers per pair, not 3 C."""
+        weight = torch.cat([self.radial.weight, self.radial.bias[:, None]], dim=1)
+        basis = torch.cat([basis, torch.ones_like(basis[:, :1])], dim=1) * envelope[:, None]  # (P, K + 1)
+        return (basis @ weight.T).unflatten(1, (3, -1))  # (P, 3, C)
+
+    def forward(self, bead_type, direction, basis, envelope, basis_at_0, near: Neighbours) -> Tensor:
+        species = self.species_terms(bead_type)  # (N, 2, C)
+        X = embed(harmonics(direction), self.factor(basis, envelope), species, near)  # (N, 9, C)
+        own = math.sqrt(3) * species.sum(1) * self.radial(basis_at_0).chunk(3)[0]  # (N, C)
+        X = torch.cat([X[:, I] + own[:, None], X[:, 1:]], dim=1)
+        gate = self.gate(self.norm(squared_norm(X))).unflatten(1, (3, -1))  # (N, 3, C)
+        return self.linear(X) * spread(gate)
+
+
+def spread(parts: Tensor) -> Tensor:
+    """One number for each of I, A, S -> one for each coefficient; (N, 3, C) -> (N, 9, C)."""
+    return torch.cat([parts[:, :1], parts[:, 1:2].expand(-1, 3, -1), parts[:, 2:].expand(-1, 5, -1)], dim=1)
+
+
+class Interaction(nn.Module):
+    """One round of messages.
+
+    X   <- X / (‖X‖² + 1)
+    Y_i  = W_I I_i + W_A A_i + W_S S_i
+    M_i  = Σ_j f_I I_j^Y + f_A A_j^Y + f_S S_j^Y,  f = f_cut(r_ij) MLP(φ(r_ij)), j = i included at r = 0
+    D_i  = Y_i M_i + M_i Y_i  for O(3),  2 Y_i M_i  for SO(3)
+    dX_i = W'_I I^D + W'_A A^D + W'_S S^D, after D <- D / (‖D‖² + 1)
+    X_i <- X_i + dX_i + dX_i²
+    """
+
+    def __init__(self, channels: int, n_basis: int, group: str) -> None:
+        super().__init__()
+        self.group = group
+        self.radial = layers_with_silu(n_basis, channels, 2 * channels, 3 * channels)
+        self.linear_in = PartLinear(channels)
+        self.linear_out = PartLinear(channels)
+
+    def forward(
+        self, X: Tensor, basis: Tensor, envelope: Tensor, basis_at_0: Tensor, near: Neighbours
+    ) -> Tensor:
+        factor = (self.radial(basis) * envelope[:, None]).unflatten(1, (3, -1))  # (P, 3, C)
+        factor_at_0 = self.radial(basis_at_0).view(1, 3, -1)  # (1, 3, C)
+        X = X / (squared_norm(X) + 1)[:, None]
+        Y = self.linear_in(X)  # (N, 9, C)
+        M = pass_messages(factor, Y, near) + spread(factor_at_0) * Y
+        if self.group == "O(3)":
+            D = matrix_product(Y, M) + matrix_product(M, Y)
+        else:
+            D = 2 * matrix_product(Y, M)
+        dX = self.linear_out(D / (squared_norm(D) + 1)[:, None])
+        return X + dX + matrix_product(dX, dX)
+
+
+class TensorNet(nn.Module):
+    """Rotation-invariant features of every bead, x_i = SiLU(W LayerNorm(‖I_i‖², ‖A_i‖², ‖S_i‖²) + b).
+
+    Parameters
+    ----------
+    channels : C
+    n_layers : rounds of interaction, 0 or more; a bead feels those within (n_layers + 1) cutoffs
+    n_basis : K, radial functions
+    cutoff : [Å]
+    n_types : number of bead types
+    group : "O(3)", the energy is that of the mirror image; "SO(3)", it may differ
+    """
+
+    def __init__(
+        self, channels: int, n_layers: int, n_basis: int, cutoff: float, n_types: int, group: str
+    ) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.basis = ExpNormalBasis(n_basis, cutoff)
+        self.embedding = Embedding(channels, n_basis, n_types)
+        self.layers = nn.ModuleList(Interaction(channels, n_basis, group) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(3 * channels)
+        self.linear = nn.Linear(3 * channels, channels)
+
+    def forward(self, graph: Graph) -> Tensor:
+        """-> (n_total, C)."""
+        near = Neighbours.of(graph.edges, len(graph.positions))
+        vector = graph.positions[near.pairs[0]] - graph.positions[near.pairs[1]]  # (P, 3)
+        distance = torch.linalg.vector_norm(vector, dim=1)  # (P,)
+        basis = self.basis(distance)  # (P, K)
+        basis_at_0 = self.basis(distance.new_zeros(1))[0]  # (K,)
+        envelope = cosine_cutoff(distance, self.cutoff)  # (P,)
+        X = self.embedding(
+            graph.bead_type, vector / distance[:, None], basis, envelope, basis_at_0, near
+        )  # (N, 9, C)
+        for layer in self.layers:
+            X = layer(X, basis, envelope, basis_at_0, near)
+        invariants = torch.cat([squared_norm(X[:, part]) for part in (I, A, S)], dim=1)  # (N, 3 C)
+        return nn.functional.silu(self.linear(self.norm(invariants)))

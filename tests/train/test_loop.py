@@ -1,0 +1,182 @@
+import math
+
+import numpy as np
+import pytest
+import springs
+import torch
+
+from cgprot.errors import InputError, UnstableError, UsageError
+from cgprot.files.dataset import write_dataset
+from cgprot.files.folder import read_run
+from cgprot.model.checkpoint import load_model, load_tensors
+from cgprot.train import loop, state
+from cgprot.train.config import OptimiserConfig, recorded_config
+from cgprot.train.loss import ForceErrors
+from cgprot.train.metrics import read_metrics
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def data(tmp_path):
+    springs.write_springs(tmp_path)
+    return tmp_path
+
+
+def stop_after(monkeypatch, n_steps):
+    """Let the loop die, as if killed, in the middle of a step."""
+    take_step = loop.take_step
+
+    def until(training_state, *rest):
+        if training_state.step == n_steps:
+            raise KeyboardInterrupt
+        return take_step(training_state, *rest)
+
+    monkeypatch.setattr(loop, "take_step", until)
+
+
+def weights(run, name="model.safetensors"):
+    return load_tensors(run / name)[0]
+
+
+def same_bits(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def resumed_run(config, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)  # three steps and one validation after the last checkpoint
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(config, run)
+    return loop.train(config, run, resume=True)
+
+
+def test_overfits_one_batch(data):
+    fast = {"learning_rate": 1e-2, "warmup_steps": 20, "ema_decay": 0.9}
+    write_dataset(data / "train.h5", {"springs/300/0": springs.spring_frames(3, 0)})
+    config = springs.run_config(data, steps=300, validate_every=50, **fast)
+    run = loop.train(config, data / "run")
+    last, signal = read_metrics(run)[-1], loop.label_signal(_frames(config))
+    assert last.train_force_rmse_kcal_mol_A < 0.01 * signal
+
+
+def _frames(config):
+    return loop.prepare_frames(loop.read_datasets(config.data.train), config.model.cutoff)
+
+
+def test_run_folder_is_complete(data):
+    config = springs.run_config(data)
+    run = loop.train(config, data / "run")
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "run.json",
+        "metrics.csv",
+        "checkpoint.safetensors",
+        "model.safetensors",
+        "model_best.safetensors",
+        "curves.png",
+    }
+    assert recorded_config(run) == config
+    assert [row.step for row in read_metrics(run)] == [4, 8, 12]
+    assert len(read_run(run)["inputs"]) == 2
+    _, metadata = load_model(run)
+    assert metadata["mapping_hash"] == "abc"
+    assert metadata["bead_types"] == {"CH0": 1, "CH1": 2, "CH2": 3, "NH1": 6, "OH0": 9}
+
+
+def test_best_model_is_that_of_the_lowest_validation_error(data, monkeypatch):
+    scripted = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(loop, "sum_errors", lambda *_: {("all", ""): ForceErrors(n=1, square=next(scripted))})
+    run = loop.train(springs.run_config(data), data / "run")
+    assert load_model(run / "model_best.safetensors")[1]["step"] == 8
+    assert load_model(run / "model.safetensors")[1]["step"] == 12
+
+
+def test_resumed_run_equals_the_uninterrupted_one(data, monkeypatch):
+    config = springs.run_config(data)
+    whole = loop.train(config, data / "whole")
+    parts = resumed_run(config, data / "parts", monkeypatch)
+    for name in ("model.safetensors", "model_best.safetensors", "checkpoint.safetensors"):
+        assert same_bits(weights(whole, name), weights(parts, name))
+    for one, two in zip(read_metrics(whole), read_metrics(parts), strict=True):
+        assert one[:-1] == two[:-1]  # all but the seconds
+
+
+@pytest.mark.parametrize("forgotten", ["exp_avg", "exp_avg_sq", "step"])
+def test_comparison_catches_forgotten_moments(data, monkeypatch, forgotten):
+    config = springs.run_config(data)
+    whole = loop.train(config, data / "whole")
+    load = state.load_tensors
+
+    def forgetful(path):
+        tensors, metadata = load(path)
+        for name, tensor in tensors.items():
+            if name.startswith(f"adam.{forgotten}."):
+                tensor.zero_()
+        return tensors, metadata
+
+    monkeypatch.setattr(state, "load_tensors", forgetful)
+    parts = resumed_run(config, data / "parts", monkeypatch)
+    assert not same_bits(weights(whole), weights(parts))
+
+
+def test_run_stopped_before_its_first_checkpoint_resumes(data, monkeypatch):
+    config = springs.run_config(data, checkpoint_every=100)
+    whole = loop.train(config, data / "whole")
+    parts = resumed_run(config, data / "parts", monkeypatch)
+    assert same_bits(weights(whole), weights(parts))
+
+
+def test_nothing_resumes_with_another_configuration_or_data(data):
+    run = loop.train(springs.run_config(data), data / "run")
+    with pytest.raises(UsageError, match="another configuration"):
+        loop.train(springs.run_config(data, seed=1), run, resume=True)
+    write_dataset(data / "train.h5", {"springs/300/0": springs.spring_frames(5, 3)})
+    with pytest.raises(InputError, match="changed since"):
+        loop.train(springs.run_config(data), run, resume=True)
+
+
+def test_existing_folder_is_refused(data):
+    (data / "run").mkdir()
+    (data / "run" / "note").touch()
+    with pytest.raises(UsageError, match="exists"):
+        loop.train(springs.run_config(data), data / "run")
+
+
+def test_loss_that_is_not_finite_stops_the_run(data):
+    with pytest.raises(UnstableError, match="learning_rate"):
+        loop.train(springs.run_config(data, learning_rate=1e30, warmup_steps=0), data / "run")
+
+
+@pytest.mark.parametrize("change", ["no forces", "nan", "mapping", "types", "zero"])
+def test_unusable_data_are_refused_before_any_output(data, change):
+    frames = springs.spring_frames(4, 3, mapping_hash="other" if change == "mapping" else "abc")
+    if change == "no forces":
+        object.__setattr__(frames, "forces", None)
+    if change == "nan":
+        frames.forces[2, 1, 0] = np.nan
+    if change == "zero":
+        frames.forces[:] = 0
+    if change == "types":
+        frames.system.bead_type[:] = 13
+    write_dataset(data / "train.h5", {"springs/300/0": frames})
+    message = {"nan": "frame 2", "mapping": "different mappings", "types": "type 13", "zero": "all training"}
+    with pytest.raises(InputError, match=message.get(change, "no forces")):
+        loop.train(springs.run_config(data), data / "run")
+    assert not (data / "run").exists()
+
+
+def test_learning_rate_rises_and_falls():
+    settings = OptimiserConfig(steps=1100, learning_rate=2.0, warmup_steps=100, final_learning_rate=0.1)
+    rates = [loop.learning_rate(step, settings) for step in range(1101)]
+    np.testing.assert_allclose(rates[0], 0.02)
+    np.testing.assert_allclose(rates[99:101], 2.0)
+    np.testing.assert_allclose(rates[600], 1.1)
+    np.testing.assert_allclose(rates[1100], 0.2)
+    assert max(rates) == rates[100]
+    assert not math.isnan(sum(rates))
