@@ -98,8 +98,11 @@ def _validated(model, options, **more):
         return model(**{name: value for name, value in given.items() if value is not None} | more)
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # a rule over several options, which names them itself
+            raise UsageError(message)
         option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{option} {first['input']}: {first['msg'].lower()}")
+        raise UsageError(f"{option} {first['input']}: {message.lower()}")
 
 
 def _add_map(verbs) -> None:
