@@ -233,6 +233,7 @@ def _add_simulate(verbs) -> None:
     parser.add_argument(
         "--resume", type=Path, metavar="RUN", help="go on from the checkpoint of a run folder"
     )
+    parser.add_argument("--engine", choices=["compressed", "network"], help="default compressed")
     parser.add_argument("--temperature", type=float, metavar="K", help="default 300")
     parser.add_argument("--replicas", type=int, help="default 1")
     parser.add_argument("--time-ps", type=float, help="default 100; with --resume, a new end")
@@ -258,7 +259,7 @@ def _simulate(options) -> None:
     if not (options.structure and options.model and options.output):
         raise UsageError("give STRUCTURE, --model and -o RUN, or --resume RUN")
     config = _validated(SimulateConfig, options)
-    start_run(options.structure, options.model, config, options.output)
+    start_run(options.structure, options.model, config, options.output, options.engine or "compressed")
     print(f"{options.output}: done; look at it with: cgprot analyse {options.output} -o REPORT")
 
 

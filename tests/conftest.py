@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cgprot.beads import BeadFrames
+from cgprot.cli import main
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
@@ -37,3 +38,18 @@ def chignolin(chignolin_atoms) -> BeadFrames:
         time=np.array([frame.time for frame in frames]),
         temperature=300.0,
     )
+
+
+@pytest.fixture
+def call(capsys):
+    """Runs one command line; gives its exit code, standard output and standard error."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as exit:
+            code = exit.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -17,16 +17,6 @@ from cgprot.shipped import shipped
 MODEL = "heavy-demo"
 
 
-def call(capsys, *arguments) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of one call."""
-    try:
-        code = main([str(argument) for argument in arguments])
-    except SystemExit as exit:
-        code = exit.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 @pytest.fixture
 def config(tmp_path, chignolin):
     write_dataset(tmp_path / "set.h5", {"chignolin/300/0": chignolin})
@@ -39,14 +29,14 @@ def config(tmp_path, chignolin):
     return path
 
 
-def test_train_and_evaluate(capsys, tmp_path, config):
+def test_train_and_evaluate(call, tmp_path, config):
     run = tmp_path / "run"
-    assert call(capsys, "train", config, "-o", run, "--set", "train.steps=6")[0] == 0
+    assert call("train", config, "-o", run, "--set", "train.steps=6")[0] == 0
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
     assert (run / "curves.png").stat().st_size > 1000
-    assert call(capsys, "train", "--resume", run)[0] == 0  # nothing is left to do
-    code, out, _ = call(capsys, "evaluate", run, tmp_path / "set.h5", "-o", tmp_path / "errors.csv")
+    assert call("train", "--resume", run)[0] == 0  # nothing is left to do
+    code, out, _ = call("evaluate", run, tmp_path / "set.h5", "-o", tmp_path / "errors.csv")
     assert code == 0
     assert "noise" in out
     table = list(csv.DictReader((tmp_path / "errors.csv").open()))
@@ -72,25 +62,25 @@ def test_simulate(simulated, examples):
     assert all(np.isfinite(float(row["potential_energy_kcal_mol"])) for row in log)
 
 
-def test_resume_and_analyse(capsys, simulated, examples, tmp_path):
-    assert call(capsys, "simulate", "--resume", simulated, "--time-ps", 0.06)[0] == 0
+def test_resume_and_analyse(call, simulated, examples, tmp_path):
+    assert call("simulate", "--resume", simulated, "--time-ps", 0.06)[0] == 0
     assert len(mdtraj.load(simulated / "replica_000.dcd", top=simulated / "system.psf")) == 4
     report = tmp_path / "report"
     reference = examples / "chignolin_300K.h5"
-    code, out, _ = call(capsys, "analyse", simulated, "--reference", reference, "-o", report)
+    code, out, _ = call("analyse", simulated, "--reference", reference, "-o", report)
     assert (code, out.strip()) == (0, str(report / "report.html"))
     page = (report / "report.html").read_text()
     assert "Ramachandran" in page
     assert "http" not in page.replace("http://www.w3.org", "")  # nothing is fetched
 
 
-def test_hydrogen_free_structures_start_a_run_too(capsys, examples, tmp_path):
+def test_hydrogen_free_structures_start_a_run_too(call, examples, tmp_path):
     """The bead PDB with its PSF, and the same PDB alone, whose hydrogens must be guessed first."""
     bare = tmp_path / "bare.pdb"
     bare.write_text((examples / "chignolin_300K.pdb").read_text())
     for number, pdb in enumerate((examples / "chignolin_300K.pdb", bare)):
         line = f"--model {MODEL} --time-ps 0.004 --output-every-ps 0.004 --checkpoint-every-ps 0.004"
-        assert call(capsys, "simulate", pdb, "-o", tmp_path / f"run{number}", *line.split())[0] == 0
+        assert call("simulate", pdb, "-o", tmp_path / f"run{number}", *line.split())[0] == 0
     first, second = (mdtraj.load(tmp_path / f"run{n}/system.pdb").xyz for n in (0, 1))
     np.testing.assert_allclose(first, second, atol=1e-4)
 
@@ -124,7 +114,7 @@ def test_hydrogen_free_structures_start_a_run_too(capsys, examples, tmp_path):
     ],
 )
 def test_wrong_calls_cost_one_line_and_leave_nothing(
-    capsys, tmp_path, examples, chignolin, config, line, code, words
+    call, tmp_path, examples, chignolin, config, line, code, words
 ):
     write_dataset(tmp_path / "bare.h5", {"a/300/0": BeadFrames(chignolin.system, chignolin.positions)})
     write_dataset(tmp_path / "nan.h5", {"a/300/0": chignolin})
@@ -137,7 +127,7 @@ def test_wrong_calls_cost_one_line_and_leave_nothing(
     names = {"tmp": tmp_path, "out": tmp_path / "out", "examples": examples, "config": config}
     names |= {"bare": tmp_path / "bare.h5", "nan": tmp_path / "nan.h5", "pdb": examples / "chignolin.pdb"}
     names |= {"flipped": tmp_path / "flipped.safetensors"}
-    result = call(capsys, *line.format(**names).split())
+    result = call(*line.format(**names).split())
     assert result[0] == code
     assert words in result[2]
     assert result[2].count("\n") == 1

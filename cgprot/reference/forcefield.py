@@ -4,6 +4,7 @@ from typing import Literal
 
 import openmm
 from openmm import app, unit
+from pydantic import BaseModel, ConfigDict, Field
 
 from cgprot.errors import InputError
 
@@ -12,6 +13,17 @@ _PROTEIN = "amber14/protein.ff14SB.xml"
 # Born radius offset of OBC's model, doi:10.1002/prot.20033; the parameters below contain it already.
 _OBC_OFFSET_NM = 0.009
 _WATER_DIELECTRIC = 78.5  # the force field file's; the native force defaults to 78.3
+
+
+class OpenmmConfig(BaseModel):
+    """What every all-atom job is told: the solvent, where it runs, and its random numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    implicit: Implicit = "obc2"
+    platform: Literal["CPU", "CUDA", "OpenCL", "Reference"] = "CPU"
+    workers: int = Field(default=1, ge=1)
+    seed: int = Field(default=1, ge=0, lt=2**20)
 
 
 def protein_forcefield(implicit: Implicit) -> app.ForceField:

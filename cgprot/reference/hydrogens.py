@@ -1,6 +1,7 @@
 """Hydrogens for hydrogen-free frames: a first placement that a force field then relaxes."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from cgprot.beads import BeadSystem, Topology
 
@@ -10,8 +11,8 @@ def place_hydrogens(
 ) -> np.ndarray:
     """All-atom positions whose heavy atoms are `beads` exactly and whose hydrogens are near.
 
-    Around every bead the reference structure's heavy atoms within two bonds are laid on the
-    frame's by least squares (Kabsch, doi:10.1107/S0567739476001873); the bead's hydrogens follow.
+    Around every bead the reference structure's heavy atoms within two bonds are turned onto the
+    frame's by least squares; the bead's hydrogens follow.
 
     Parameters
     ----------
@@ -30,8 +31,9 @@ def place_hydrogens(
     surroundings = _surroundings(system)
     for hydrogen in np.flatnonzero(topology.element == "H"):
         around = surroundings[system.bead_of_atom[hydrogen]]
-        rotation, origin, target = _superpose(reference[heavy[around]], beads[around])
-        positions[hydrogen] = (reference[hydrogen] - origin) @ rotation + target
+        moving, fixed = reference[heavy[around]], beads[around]
+        rotation, _ = Rotation.align_vectors(fixed[1:] - fixed[0], moving[1:] - moving[0])
+        positions[hydrogen] = rotation.apply(reference[hydrogen] - moving[0]) + fixed[0]
     return positions
 
 
@@ -48,10 +50,3 @@ def _surroundings(system: BeadSystem) -> list[list[int]]:
             around |= set(neighbours[near[0]])
         found.append([bead, *sorted(around - {bead})])
     return found
-
-
-def _superpose(moving: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotation about the first atom that lays `moving` on `fixed`, and the two origins."""
-    u, _, vt = np.linalg.svd((moving - moving[0]).T @ (fixed - fixed[0]))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))
-    return u @ vt, moving[0], fixed[0]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import openmm
 from openmm import unit
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from cgprot.beads import BeadFrames, BeadSystem, Topology
 from cgprot.errors import InputError, UnstableError
@@ -20,7 +20,7 @@ from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.forcefield import Implicit, create_system, single_thread_context
+from cgprot.reference.forcefield import OpenmmConfig, create_system, single_thread_context
 from cgprot.reference.frames import trajectory_temperature
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.peptide import as_quantity
@@ -38,19 +38,13 @@ _SEED_STRIDE = 10_007  # between trajectories: more than the frames that any one
 _MAPPING = "heavy"
 
 
-class LabelConfig(BaseModel):
+class LabelConfig(OpenmmConfig):
     """How to average; steps are 1 fs."""
-
-    model_config = ConfigDict(extra="forbid")
 
     samples: int = Field(default=20, ge=2 * _BLOCKS)
     steps_between: int = Field(default=10, ge=1)
     equilibration_steps: int = Field(default=100, ge=0)
     displace: float = Field(default=0.0, ge=0)  # Å, standard deviation of a random shift of every bead
-    implicit: Implicit = "obc2"
-    platform: str = "CPU"
-    workers: int = Field(default=1, ge=1)
-    seed: int = Field(default=1, ge=0)
 
 
 class _Task(NamedTuple):

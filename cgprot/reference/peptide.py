@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from openmm import Vec3, app, unit
+from scipy.spatial.transform import Rotation
 
 from cgprot.errors import UsageError
 from cgprot.units import ANGSTROM_PER_NM
@@ -128,23 +129,14 @@ def _residue_atoms(template, backbone: dict[str, np.ndarray]):
     elif atoms[0].residue.name == "NME":
         targets = {"N": backbone["N"], "C": backbone["CA"]}
     shared = [atom for atom in atoms if atom.name in targets and atom.name[0] != "O"]
-    rotation, shift = _superpose(
-        coordinates[[atom.index for atom in shared]], np.array([targets[atom.name] for atom in shared])
-    )
+    moving = coordinates[[atom.index for atom in shared]]
+    fixed = np.array([targets[atom.name] for atom in shared])
+    rotation, _ = Rotation.align_vectors(fixed - fixed.mean(axis=0), moving - moving.mean(axis=0))
     for atom in atoms:
-        laid = coordinates[atom.index] @ rotation + shift
+        laid = rotation.apply(coordinates[atom.index] - moving.mean(axis=0)) + fixed.mean(axis=0)
         yield atom.name, atom.element, targets.get(atom.name, laid)
     if "OXT" in targets:
         yield "OXT", app.element.oxygen, targets["OXT"]
-
-
-def _superpose(moving: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation and shift that lay `moving` on `fixed` (Kabsch, doi:10.1107/S0567739476001873)."""
-    centre_moving, centre_fixed = moving.mean(axis=0), fixed.mean(axis=0)
-    u, _, vt = np.linalg.svd((moving - centre_moving).T @ (fixed - centre_fixed))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))
-    rotation = u @ vt
-    return rotation, centre_fixed - centre_moving @ rotation
 
 
 def as_quantity(positions: np.ndarray) -> unit.Quantity:

@@ -8,13 +8,13 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import openmm
 from openmm import app, unit
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from cgprot.errors import UnstableError
 from cgprot.files.folder import create_folder, write_run
 from cgprot.files.psf import write_atom_psf
 from cgprot.files.trajectory import ForceTrajectory
-from cgprot.reference.forcefield import Implicit, create_system, partial_charges, single_thread_context
+from cgprot.reference.forcefield import OpenmmConfig, create_system, partial_charges, single_thread_context
 from cgprot.reference.peptide import as_quantity
 from cgprot.reference.structure import Structure, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
@@ -30,20 +30,14 @@ from cgprot.units import (
 _FRICTION_PER_PS = 1.0
 
 
-class SampleConfig(BaseModel):
+class SampleConfig(OpenmmConfig):
     """What to sample; times in ps and fs, temperatures in K."""
-
-    model_config = ConfigDict(extra="forbid")
 
     temperature: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     time_ps: float = Field(gt=0)
     every_ps: float = Field(default=1.0, gt=0)
     equilibrate_ps: float = Field(default=10.0, ge=0)
     timestep_fs: float = Field(default=2.0, gt=0, le=4)
-    implicit: Implicit = "obc2"
-    platform: str = "CPU"
-    workers: int = Field(default=1, ge=1)
-    seed: int = Field(default=1, ge=0)
 
 
 class _Task(NamedTuple):

@@ -2,24 +2,34 @@
 
 from pathlib import Path
 
-from cgprot.errors import InputError
+from cgprot.errors import InputError, UsageError
 from cgprot.files.folder import check_new, read_run, sha256_of
-from cgprot.model.checkpoint import check_mapping, load_model, model_path
+from cgprot.files.psf import read_psf
+from cgprot.model.checkpoint import available_models, check_mapping, load_model, model_path
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.forces import forces_from
+from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.start import load_start
 
 
-def start_run(structure: Path, model: str, config: SimulateConfig, output: Path) -> None:
+def start_run(structure: Path, model: str, config: SimulateConfig, output: Path, engine: Engine) -> None:
     """Simulate a structure file with a model; everything is refused before `output` is created."""
     check_new(output)
     potential, metadata = load_model(model)
     start = load_start(structure, metadata["mapping"])
     check_mapping(metadata, start.system)
     file = model_path(model)
-    record = {"structure": str(structure), "model": {"name": model, "sha256": sha256_of(file)}}
-    simulate(start, forces_from(potential, start.system.bead_type), config, output, record, [structure, file])
+    forces, engine_record = choose_forces(
+        engine, potential, start.system.bead_type, start.positions, config.replicas
+    )
+    # A path is kept whole, so that the run can be resumed from another working directory.
+    name = model if model in available_models() else str(file.resolve())
+    record = {
+        "structure": str(structure),
+        "model": {"name": name, "sha256": sha256_of(file)},
+        "engine": engine_record,
+    }
+    simulate(start, forces, config, output, record, [structure, file])
 
 
 def resume_run(folder: Path, time_ps: float | None) -> None:
@@ -27,13 +37,16 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
 
     Raises
     ------
+    UsageError
+        if `folder` is no simulation
     InputError
         if the model's file has changed since
     """
-    from cgprot.files.psf import read_psf
-
-    recorded = read_run(folder).get("model", {})
-    potential, metadata = load_model(recorded.get("name", ""))
+    run = read_run(folder)
+    if run.get("verb") != "simulate":
+        raise UsageError(f"{folder}: a run of `cgprot {run.get('verb')}`: give a folder that simulate wrote")
+    recorded = run["model"]
+    potential, metadata = load_model(recorded["name"])
     file = model_path(recorded["name"])
     if sha256_of(file) != recorded["sha256"]:
         raise InputError(
@@ -41,4 +54,5 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
         )
     system = read_psf(folder / "system.psf")
     check_mapping(metadata, system)
-    resume(folder, forces_from(potential, system.bead_type), time_ps)
+    forces = recorded_forces(run["engine"], potential, system.bead_type, run["config"]["replicas"])
+    resume(folder, forces, time_ps)

@@ -1,43 +1,80 @@
 """A network as the integrator sees it: a function of positions."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
 
+from cgprot.engine.compress import compress
+from cgprot.engine.cpu import engine_forces
+from cgprot.engine.tables import tabulate
+from cgprot.errors import InputError
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import Potential
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Engine = Literal["compressed", "network"]
+
+# Besides the start the compression is measured on as many shaken copies of it; 0.05 Å is thermal motion.
+_SHAKEN_COPIES = 4
+_SHAKE = 0.05  # Å
 
 
-def forces_from(potential: Potential, bead_type: np.ndarray, cutoff: float | None = None) -> Forces:
-    """The energies and forces of replicas by the reference network.
+def choose_forces(
+    engine: Engine, potential: Potential, bead_type: np.ndarray, start: np.ndarray, replicas: int
+) -> tuple[Forces, dict]:
+    """The forces of a potential by the chosen engine, and what run.json says of it.
 
     Parameters
     ----------
-    potential : evaluated in the floating-point type of its own weights
+    engine : "compressed", tables and compiled loops, its error measured at the start; or "network",
+        the readable network itself
     bead_type : (n_beads,) int
-    cutoff : [Å], that of the potential if None
+    start : (n_frames, n_beads, 3) [Å]
+
+    Raises
+    ------
+    InputError
+        if the compressed form misses its tolerance
+    """
+    if engine == "network":
+        return forces_from(potential, bead_type), {"name": engine}
+    shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
+    try:
+        compressed = compress(potential, np.concatenate([start[:1], start[:1] + shake]), bead_type)
+    except InputError as error:
+        raise InputError(f"{error}; or run the network itself with --engine network")
+    record = {"name": engine, "intervals": compressed.intervals, "largest_errors": compressed.errors}
+    return engine_forces(compressed, bead_type, replicas), record
+
+
+def recorded_forces(record: dict, potential: Potential, bead_type: np.ndarray, replicas: int) -> Forces:
+    """The forces of the engine that `choose_forces` recorded, the same to the last bit."""
+    if record["name"] == "network":
+        return forces_from(potential, bead_type)
+    return engine_forces(tabulate(potential, record["intervals"]), bead_type, replicas)
+
+
+def forces_from(potential: Potential, bead_type: np.ndarray) -> Forces:
+    """The energies and forces of replicas by the network itself.
+
+    Parameters
+    ----------
+    potential : evaluated in the floating-point type and on the device of its own weights
+    bead_type : (n_beads,) int
 
     Returns
     -------
     function of positions (n_replicas, n_beads, 3) [Å] that gives energies (n_replicas,) [kcal/mol]
     and forces (n_replicas, n_beads, 3) [kcal/mol/Å], all float64
     """
-    cutoff = potential.config.cutoff if cutoff is None else cutoff
     weights = next(potential.parameters())
-    device = weights.device
 
     def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        graph = build_graph(positions, bead_type, cutoff, weights.dtype)
-        graph = graph._replace(
-            positions=graph.positions.to(device),
-            bead_type=graph.bead_type.to(device),
-            system_index=graph.system_index.to(device),
-            edges=graph.edges.to(device),
-        )
-        energy, force = potential.energy_and_forces(graph)
+        graph = build_graph(positions, bead_type, potential.config.cutoff, weights.dtype)
+        on_device = [part.to(weights.device) if torch.is_tensor(part) else part for part in graph]
+        energy, force = potential.energy_and_forces(type(graph)(*on_device))
         return _float64(energy), _float64(force).reshape(positions.shape)
 
     return forces
