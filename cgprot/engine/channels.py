@@ -11,13 +11,15 @@ import numba
 import numpy as np
 from numba.extending import overload, register_jitable
 
+from cgprot.engine.arithmetic import dot, fma
+
 SQRT2, SQRT3, SQRT6 = math.sqrt(2), math.sqrt(3), math.sqrt(6)
 WIDTH = 16  # channels are padded to a multiple of this
 EPSILON = 1e-5  # of torch.nn.LayerNorm
 FIRST = (0, 1, 4, 9)  # the coefficients of I, A and S begin here
 
-# Sums over channels may be reordered, so that they run in vector registers; NaN and Inf keep their meaning.
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+# No fast mathematics, see `cgprot.engine.arithmetic`.
+kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 def sigmoid(x):
@@ -25,7 +27,7 @@ def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 
 
-@overload(sigmoid, jit_options={"fastmath": {"contract", "nsz"}, "error_model": "numpy"})
+@overload(sigmoid, jit_options={"error_model": "numpy"})
 def _sigmoid(x):
     if x == numba.float64:
         return lambda x: 1 / (1 + math.exp(-x))
@@ -36,13 +38,13 @@ def _sigmoid(x):
         n = np.floor(y + np.float32(0.5))
         f = (y - n) * np.float32(0.6931471805599453)
         power = np.float32(1 / 5040)
-        power = power * f + np.float32(1 / 720)
-        power = power * f + np.float32(1 / 120)
-        power = power * f + np.float32(1 / 24)
-        power = power * f + np.float32(1 / 6)
-        power = power * f + np.float32(0.5)
-        power = power * f + np.float32(1)
-        power = power * f + np.float32(1)
+        power = fma(power, f, np.float32(1 / 720))
+        power = fma(power, f, np.float32(1 / 120))
+        power = fma(power, f, np.float32(1 / 24))
+        power = fma(power, f, np.float32(1 / 6))
+        power = fma(power, f, np.float32(0.5))
+        power = fma(power, f, np.float32(1))
+        power = fma(power, f, np.float32(1))
         scale = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
         return np.float32(1) / (np.float32(1) + power * scale)
 
@@ -78,15 +80,15 @@ def coefficients(m, one):
 def times(a, b):
     """a b."""
     return (
-        a[0] * b[0] + a[1] * b[3] + a[2] * b[6],
-        a[0] * b[1] + a[1] * b[4] + a[2] * b[7],
-        a[0] * b[2] + a[1] * b[5] + a[2] * b[8],
-        a[3] * b[0] + a[4] * b[3] + a[5] * b[6],
-        a[3] * b[1] + a[4] * b[4] + a[5] * b[7],
-        a[3] * b[2] + a[4] * b[5] + a[5] * b[8],
-        a[6] * b[0] + a[7] * b[3] + a[8] * b[6],
-        a[6] * b[1] + a[7] * b[4] + a[8] * b[7],
-        a[6] * b[2] + a[7] * b[5] + a[8] * b[8],
+        fma(a[0], b[0], fma(a[1], b[3], a[2] * b[6])),
+        fma(a[0], b[1], fma(a[1], b[4], a[2] * b[7])),
+        fma(a[0], b[2], fma(a[1], b[5], a[2] * b[8])),
+        fma(a[3], b[0], fma(a[4], b[3], a[5] * b[6])),
+        fma(a[3], b[1], fma(a[4], b[4], a[5] * b[7])),
+        fma(a[3], b[2], fma(a[4], b[5], a[5] * b[8])),
+        fma(a[6], b[0], fma(a[7], b[3], a[8] * b[6])),
+        fma(a[6], b[1], fma(a[7], b[4], a[8] * b[7])),
+        fma(a[6], b[2], fma(a[7], b[5], a[8] * b[8])),
     )
 
 
@@ -125,8 +127,8 @@ def parts_dot(a, b):
     """a · b within I, A and S."""
     return (
         a[0] * b[0],
-        a[1] * b[1] + a[2] * b[2] + a[3] * b[3],
-        a[4] * b[4] + a[5] * b[5] + a[6] * b[6] + a[7] * b[7] + a[8] * b[8],
+        fma(a[1], b[1], fma(a[2], b[2], a[3] * b[3])),
+        fma(a[4], b[4], fma(a[5], b[5], fma(a[6], b[6], fma(a[7], b[7], a[8] * b[8])))),
     )
 
 
@@ -233,37 +235,30 @@ def add_square_backward(dX, upstream, out, lanes):
 
 
 @kernel
-def normalise(x, n_real, out):
+def normalise(x, n_real, ones, out):
     """out = (x - mean) / sqrt(variance + ε) over the n_real channels that are no padding; returns 1 / sqrt.
 
-    Padding holds zeros, before and after: it adds nothing to a sum, but would shift by the mean.
+    Padding must hold zeros: it adds nothing to a sum, but what it adds to the variance is taken out again.
     """
-    n, zero = x.dtype.type(n_real), x.dtype.type(0)
-    total = zero
+    n = x.dtype.type(n_real)
+    mean = dot(x, ones[: x.size]) / n
     for c in range(x.size):
-        total += x[c]
-    mean, variance = total / n, zero
-    for c in range(x.size):
-        variance += (x[c] - mean) * (x[c] - mean)
-    variance -= (x.dtype.type(x.size) - n) * mean * mean
+        out[c] = x[c] - mean
+    variance = dot(out, out) - (x.dtype.type(x.size) - n) * mean * mean
     inverse = x.dtype.type(1 / math.sqrt(variance / n + EPSILON))
     for c in range(x.size):
-        out[c] = (x[c] - mean) * inverse
+        out[c] *= inverse
     return inverse
 
 
 @kernel
-def normalise_backward(standard, inverse, upstream, n_real, out):
-    """dE/dx of `normalise`, whose results were `standard` and `inverse`; upstream is 0 in the padding."""
-    n, zero = standard.dtype.type(n_real), standard.dtype.type(0)
-    total, along = zero, zero
+def normalise_backward(standard, inverse, upstream, n_real, ones):
+    """upstream <- dE/dx of `normalise`, whose results were `standard` and `inverse`; 0 in the padding."""
+    n = standard.dtype.type(n_real)
+    total = dot(upstream, ones[: standard.size]) / n
+    along = dot(upstream, standard) / n
     for c in range(standard.size):
-        total += upstream[c]
-        along += upstream[c] * standard[c]
-    total /= n
-    along /= n
-    for c in range(standard.size):
-        out[c] = inverse * (upstream[c] - total - standard[c] * along)
+        upstream[c] = inverse * (upstream[c] - fma(standard[c], along, total))
 
 
 @kernel
@@ -274,4 +269,4 @@ def activate(x, bias, slope):
         y = x[c] + bias[c]
         s = sigmoid(y)
         x[c] = y * s
-        slope[c] = s * (one + y * (one - s))
+        slope[c] = s * fma(y, one - s, one)

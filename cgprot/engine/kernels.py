@@ -10,11 +10,11 @@ I, A, S: (4, 3, P), flattened. Rows of features: `cgprot.engine.channels`.
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 
-from cgprot.engine.channels import SQRT2, SQRT6, WIDTH, kernel, load
+from cgprot.engine.arithmetic import dot, fma
+from cgprot.engine.channels import SQRT2, SQRT3, SQRT6, WIDTH, kernel, load, parts_dot
 
 COINCIDENT = 1e-6  # Å, below this two beads have no direction between them
 
@@ -47,8 +47,7 @@ class Edges(NamedTuple):
     gradient: np.ndarray
 
 
-# No fast mathematics here: whether a pair is near must not depend on the order of a sum.
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def find_edges(positions, pairs, shifts, cutoff, spacing, edges):
     """The edges within the cutoff among sorted pairs i <= j.
 
@@ -115,19 +114,19 @@ def sum_embedding(i, edges, table, species, bead_type, out, lanes):
     for edge in range(edges.start[i], edges.start[i + 1]):
         t, f = edges.fraction[edge], table[edges.interval[edge]]
         b = species[bead_type[edges.sender[edge]], 1]
-        y1, y2, y3, y4, y5, y6, y7, y8 = harmonics(edges.direction[edge])
+        y0, y1, y2, y3, y4, y5, y6, y7, y8 = harmonics(edges.direction[edge])
         for c in range(P):
             z = a[c] + b[c]
             f_A, f_S = z * _value(f, 1, c, P, t), z * _value(f, 2, c, P, t)
-            out[c] += table.dtype.type(math.sqrt(3)) * z * _value(f, 0, c, P, t)
-            out[P + c] += y1 * f_A
-            out[2 * P + c] += y2 * f_A
-            out[3 * P + c] += y3 * f_A
-            out[4 * P + c] += y4 * f_S
-            out[5 * P + c] += y5 * f_S
-            out[6 * P + c] += y6 * f_S
-            out[7 * P + c] += y7 * f_S
-            out[8 * P + c] += y8 * f_S
+            out[c] = fma(y0, z * _value(f, 0, c, P, t), out[c])
+            out[P + c] = fma(y1, f_A, out[P + c])
+            out[2 * P + c] = fma(y2, f_A, out[2 * P + c])
+            out[3 * P + c] = fma(y3, f_A, out[3 * P + c])
+            out[4 * P + c] = fma(y4, f_S, out[4 * P + c])
+            out[5 * P + c] = fma(y5, f_S, out[5 * P + c])
+            out[6 * P + c] = fma(y6, f_S, out[6 * P + c])
+            out[7 * P + c] = fma(y7, f_S, out[7 * P + c])
+            out[8 * P + c] = fma(y8, f_S, out[8 * P + c])
 
 
 @kernel
@@ -139,81 +138,63 @@ def sum_messages(i, edges, table, features, out, lanes):
         X = features[edges.sender[edge]]
         for c in range(P):
             f_I, f_A, f_S = _value(f, 0, c, P, t), _value(f, 1, c, P, t), _value(f, 2, c, P, t)
-            out[c] += f_I * X[c]
-            out[P + c] += f_A * X[P + c]
-            out[2 * P + c] += f_A * X[2 * P + c]
-            out[3 * P + c] += f_A * X[3 * P + c]
-            out[4 * P + c] += f_S * X[4 * P + c]
-            out[5 * P + c] += f_S * X[5 * P + c]
-            out[6 * P + c] += f_S * X[6 * P + c]
-            out[7 * P + c] += f_S * X[7 * P + c]
-            out[8 * P + c] += f_S * X[8 * P + c]
+            out[c] = fma(f_I, X[c], out[c])
+            out[P + c] = fma(f_A, X[P + c], out[P + c])
+            out[2 * P + c] = fma(f_A, X[2 * P + c], out[2 * P + c])
+            out[3 * P + c] = fma(f_A, X[3 * P + c], out[3 * P + c])
+            out[4 * P + c] = fma(f_S, X[4 * P + c], out[4 * P + c])
+            out[5 * P + c] = fma(f_S, X[5 * P + c], out[5 * P + c])
+            out[6 * P + c] = fma(f_S, X[6 * P + c], out[6 * P + c])
+            out[7 * P + c] = fma(f_S, X[7 * P + c], out[7 * P + c])
+            out[8 * P + c] = fma(f_S, X[8 * P + c], out[8 * P + c])
 
 
 @kernel
-def compare_messages(i, edges, table, spacing, upstream, features, lanes):
-    """slope_ij += Σ f'(r_ij) (G_i · X_j), over channels and parts."""
+def compare_messages(i, edges, table, spacing, upstream, features, buffer, lanes):
+    """slope_ij += Σ f'(r_ij) (G_i · X_j), over channels and parts; buffer (5, P), the last row ones."""
     P = WIDTH * len(lanes)
-    G = upstream[i]
+    G, by_channel, ones = upstream[i], buffer[0], buffer[4]
     for edge in range(edges.start[i], edges.start[i + 1]):
         t, f = edges.fraction[edge], table[edges.interval[edge]]
         X = features[edges.sender[edge]]
-        total = features.dtype.type(0)
         for c in range(P):
-            total += (
-                _slope(f, 0, c, P, t) * (G[c] * X[c])
-                + _slope(f, 1, c, P, t)
-                * (G[P + c] * X[P + c] + G[2 * P + c] * X[2 * P + c] + G[3 * P + c] * X[3 * P + c])
-                + _slope(f, 2, c, P, t)
-                * (
-                    G[4 * P + c] * X[4 * P + c]
-                    + G[5 * P + c] * X[5 * P + c]
-                    + G[6 * P + c] * X[6 * P + c]
-                    + G[7 * P + c] * X[7 * P + c]
-                    + G[8 * P + c] * X[8 * P + c]
-                )
-            )
-        edges.slope[edge] += total / spacing
+            I, A, S = parts_dot(load(G, c, P), load(X, c, P))
+            total = fma(_slope(f, 1, c, P, t), A, _slope(f, 0, c, P, t) * I)
+            by_channel[c] = fma(_slope(f, 2, c, P, t), S, total)
+        edges.slope[edge] += dot(by_channel, ones) / spacing
 
 
 @kernel
-def differentiate_embedding(i, edges, table, spacing, species, bead_type, upstream, lanes):
-    """gradient_ij = ∂(G · Y(r̂_ij) f(r_ij) (a_i + b_j))/∂r + slope_ij r̂_ij."""
+def differentiate_embedding(i, edges, table, spacing, species, bead_type, upstream, buffer, lanes):
+    """gradient_ij = ∂(G · Y(r̂_ij) f(r_ij) (a_i + b_j))/∂r + slope_ij r̂_ij; buffer (5, P), the last row ones."""
     P = WIDTH * len(lanes)
-    a, G = species[bead_type[i], 0], upstream
+    a, G, ones = species[bead_type[i], 0], upstream, buffer[4]
+    one = upstream.dtype.type
+    two, six = one(SQRT2), one(2 / SQRT6)
     for edge in range(edges.start[i], edges.start[i + 1]):
         t, f = edges.fraction[edge], table[edges.interval[edge]]
         b = species[bead_type[edges.sender[edge]], 1]
         u = edges.direction[edge]
-        y1, y2, y3, y4, y5, y6, y7, y8 = harmonics(u)
-        zero = upstream.dtype.type(0)
-        slope, q1, q2, q3, q4, q5, q6, q7, q8 = zero, zero, zero, zero, zero, zero, zero, zero, zero
-        for c in range(P):
-            z = a[c] + b[c]
-            f_A, f_S = z * _value(f, 1, c, P, t), z * _value(f, 2, c, P, t)
-            G0, G1, G2, G3, G4, G5, G6, G7, G8 = load(G, c, P)
-            q1 += f_A * G1
-            q2 += f_A * G2
-            q3 += f_A * G3
-            q4 += f_S * G4
-            q5 += f_S * G5
-            q6 += f_S * G6
-            q7 += f_S * G7
-            q8 += f_S * G8
-            slope += z * (
-                table.dtype.type(math.sqrt(3)) * _slope(f, 0, c, P, t) * G0
-                + _slope(f, 1, c, P, t) * (y1 * G1 + y2 * G2 + y3 * G3)
-                + _slope(f, 2, c, P, t) * (y4 * G4 + y5 * G5 + y6 * G6 + y7 * G7 + y8 * G8)
-            )
         x, y, z = u[0], u[1], u[2]
-        two, six = table.dtype.type(SQRT2), table.dtype.type(2 / SQRT6)
-        g_x = two * (q1 + y * q4 + z * q6 + x * q7) - six * x * q8
-        g_y = two * (q2 + x * q4 + z * q5 - y * q7) - six * y * q8
-        g_z = two * (q3 + y * q5 + x * q6) + (six + six) * z * q8
-        along = x * g_x + y * g_y + z * g_z
-        radial = slope / spacing + edges.slope[edge]
+        harmonic = harmonics(u)
+        for c in range(P):
+            pair = a[c] + b[c]
+            f_A, f_S = two * pair * _value(f, 1, c, P, t), two * pair * _value(f, 2, c, P, t)
+            G_c = load(G, c, P)
+            trace = one(1 / SQRT3) * G_c[8]
+            buffer[0, c] = fma(f_A, G_c[1], f_S * fma(y, G_c[4], fma(z, G_c[6], x * (G_c[7] - trace))))
+            buffer[1, c] = fma(f_A, G_c[2], f_S * fma(x, G_c[4], fma(z, G_c[5], -y * (G_c[7] + trace))))
+            buffer[2, c] = fma(f_A, G_c[3], f_S * fma(y, G_c[5], fma(x, G_c[6], z * (trace + trace))))
+            I, A, S = parts_dot(harmonic, G_c)
+            slope = fma(_slope(f, 1, c, P, t), A, _slope(f, 0, c, P, t) * I)
+            buffer[3, c] = pair * fma(_slope(f, 2, c, P, t), S, slope)
+        g_x, g_y, g_z = dot(buffer[0], ones), dot(buffer[1], ones), dot(buffer[2], ones)
+        along = fma(x, g_x, fma(y, g_y, z * g_z))
+        radial = one(dot(buffer[3], ones) / spacing) + edges.slope[edge]
         for k, g in enumerate((g_x, g_y, g_z)):
-            edges.gradient[edge, k] = (g - along * u[k]) * edges.inverse_distance[edge] + radial * u[k]
+            edges.gradient[edge, k] = fma(
+                fma(-along, u[k], g), edges.inverse_distance[edge], radial * u[k]
+            )
 
 
 @kernel
@@ -228,11 +209,12 @@ def sum_forces(i, edges, out):
 
 @register_jitable
 def harmonics(u):
-    """Coefficients A and S of the direction u, as in `cgprot.model.tensornet.harmonics`."""
+    """The nine coefficients of the direction u, as in `cgprot.model.tensornet.harmonics`."""
     x, y, z = u[0], u[1], u[2]
     one = u.dtype.type
     two, six = one(SQRT2), one(1 / SQRT6)
     return (
+        one(SQRT3),
         *(two * x, two * y, two * z),
         *(two * x * y, two * y * z, two * x * z),
         *((x * x - y * y) * one(1 / SQRT2), (z * z + z * z - x * x - y * y) * six),
@@ -242,7 +224,7 @@ def harmonics(u):
 @register_jitable
 def _value(f, part, c, P, t):
     k = part * P + c
-    return f[k] + t * (f[3 * P + k] + t * (f[6 * P + k] + t * f[9 * P + k]))
+    return fma(t, fma(t, fma(t, f[9 * P + k], f[6 * P + k]), f[3 * P + k]), f[k])
 
 
 @register_jitable
@@ -250,4 +232,4 @@ def _slope(f, part, c, P, t):
     """The derivative by t, so that one division by the spacing serves all channels."""
     k = part * P + c
     two, three = f.dtype.type(2), f.dtype.type(3)
-    return f[3 * P + k] + t * (two * f[6 * P + k] + three * t * f[9 * P + k])
+    return fma(t, fma(three * t, f[9 * P + k], two * f[6 * P + k]), f[3 * P + k])

@@ -87,6 +87,8 @@ class Scratch(NamedTuple):
     read_slope: np.ndarray  # (BLOCK, P)
     hidden: np.ndarray  # (BLOCK, H)
     hidden_slope: np.ndarray  # (BLOCK, H)
+    buffer: np.ndarray  # (5, P), the last row ones
+    ones: np.ndarray  # (3 P,)
 
 
 def padded(channels: int) -> int:
@@ -186,4 +188,6 @@ def new_scratch(channels: int, block: int, dtype: type) -> Scratch:
         **{"hidden": H, "hidden_slope": H},
     }
     arrays = {name: empty((block, width), dtype) for name, width in widths.items()}
-    return Scratch(inverse=empty((block,), dtype), **arrays)
+    buffer = np.concatenate([np.zeros((4, P), dtype), np.ones((1, P), dtype)])
+    ones = np.ones(3 * P, dtype)
+    return Scratch(inverse=empty((block,), dtype), buffer=aligned(buffer), ones=aligned(ones), **arrays)

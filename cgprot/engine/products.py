@@ -8,8 +8,9 @@ order of k whatever rows surround it: the same row gives the same bits in any bl
 import llvmlite.binding
 import numba
 from llvmlite import ir
-from numba.core import cgutils
 from numba.extending import intrinsic
+
+from cgprot.engine.arithmetic import load_vector, vector_fma
 
 WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
 VECTOR_BYTES = 64 if WIDE else 32
@@ -48,10 +49,6 @@ def _tile(n_rows: int, n_vectors: int):
                 for lane in lanes
             ]
             zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * vector.count)
-            name = f"llvm.fma.v{vector.count}f{8 * size}"
-            fma = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector] * 3), name
-            )
             before = builder.append_basic_block("before")
             body = builder.append_basic_block("sum")
             after = builder.append_basic_block("after")
@@ -67,13 +64,7 @@ def _tile(n_rows: int, n_vectors: int):
             for phi, value in zip(total, first, strict=True):
                 phi.add_incoming(value, before)
             line = builder.add(builder.mul(k, columns), column)
-            right = [
-                builder.load(
-                    builder.bitcast(builder.gep(matrix, [builder.add(line, lane)]), vector.as_pointer()),
-                    align=size,
-                )
-                for lane in lanes
-            ]
+            right = [load_vector(builder, matrix, builder.add(line, lane), vector, size) for lane in lanes]
             new = []
             for r in range(n_rows):
                 element = builder.load(builder.gep(row_start[r], [k]))
@@ -86,7 +77,8 @@ def _tile(n_rows: int, n_vectors: int):
                     ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count),
                 )
                 new += [
-                    builder.call(fma, [left, right[v], total[r * n_vectors + v]]) for v in range(n_vectors)
+                    vector_fma(builder, vector, left, right[v], total[r * n_vectors + v])
+                    for v in range(n_vectors)
                 ]
             next_k = builder.add(k, ir.Constant(integer, 1))
             k.add_incoming(next_k, body)

@@ -10,6 +10,7 @@ Threads may share the beads of a stage, with a barrier after each. A row's bits 
 and on nothing else: neither on the number of threads nor on the other replicas.
 """
 
+from cgprot.engine.arithmetic import dot, fma
 from cgprot.engine.channels import (
     FIRST,
     WIDTH,
@@ -96,7 +97,7 @@ def embed(first, last, bead_type, shape, edges, net, work, scratch, lanes):
             x = load(X, c, P)
             parts = parts_dot(x, x)
             squares[c] = parts[0] + parts[1] + parts[2]
-        work.inverse[i] = normalise(squares, shape[0], work.standard[i])
+        work.inverse[i] = normalise(squares, shape[0], scratch.ones, work.standard[i])
         _affine(work.standard[i], net.gate_scale, net.gate_shift, squares)
     part_product(first, last, work.sums, 0, net.embedding_map, work.mapped, 0, False, lanes)
     multiply(n, scratch.narrow, 0, P, net.gate_1, scratch.middle, 0, 2 * P, False)
@@ -115,10 +116,10 @@ def embed(first, last, bead_type, shape, edges, net, work, scratch, lanes):
 
 @kernel
 def send(layer, first, last, net, work, scratch, lanes):
-    """scratch.X <- X̂ = X / (‖X‖² + 1), and Y from it."""
+    """Y of the next interaction from scratch.X."""
     for b in range(last - first):
-        shrink(scratch.X[b], scratch.X[b], lanes)
-    part_product(first, last, scratch.X, first, net.map_in[layer], work.Y[layer], 0, False, lanes)
+        shrink(scratch.X[b], scratch.T[b], lanes)
+    part_product(first, last, scratch.T, first, net.map_in[layer], work.Y[layer], 0, False, lanes)
 
 
 @kernel
@@ -135,15 +136,15 @@ def interact(layer, first, last, shape, edges, net, work, scratch, lanes):
     """Messages, products, X of the next layer and its Y; after the last layer, energy and the turn round."""
     for i in range(first, last):
         b = i - first
-        recall(layer, i, work, scratch.X[b], lanes)
-        shrink(scratch.X[b], scratch.X[b], lanes)
+        recall(layer, i, work, scratch.T[b], lanes)
+        shrink(scratch.T[b], scratch.G[b], lanes)
         gate(work.Y[layer, i], net.own_message[layer], scratch.M[b], lanes)
         sum_messages(i, edges, net.message_table[layer], work.Y[layer], scratch.M[b], lanes)
-        anticommute(work.Y[layer, i], scratch.M[b], scratch.D[b], shape[1], lanes)
-        shrink(scratch.D[b], scratch.D[b], lanes)
+        anticommute(work.Y[layer, i], scratch.M[b], scratch.T[b], shape[1], lanes)
+        shrink(scratch.T[b], scratch.D[b], lanes)
     part_product(first, last, scratch.D, first, net.map_out[layer], scratch.dX, first, False, lanes)
     for b in range(last - first):
-        add_square(scratch.X[b], scratch.dX[b], scratch.X[b], lanes)
+        add_square(scratch.G[b], scratch.dX[b], scratch.X[b], lanes)
     if layer == len(net.map_in) - 1:
         read_out(first, last, shape, net, work, scratch, lanes)
         turn(layer, first, last, shape, net, work, scratch, lanes)
@@ -163,7 +164,7 @@ def read_out(first, last, shape, net, work, scratch, lanes):
         for c in range(P):
             x = load(X, c, P)
             invariants[c], invariants[P + c], invariants[2 * P + c] = parts_dot(x, x)
-        scratch.inverse[b] = normalise(invariants, 3 * shape[0], scratch.standard[b])
+        scratch.inverse[b] = normalise(invariants, 3 * shape[0], scratch.ones, scratch.standard[b])
         _affine(scratch.standard[b], net.read_scale, net.read_shift, invariants)
     multiply(n, scratch.wide, 0, 3 * P, net.read, scratch.narrow, 0, P, False)
     for b in range(n):
@@ -172,11 +173,9 @@ def read_out(first, last, shape, net, work, scratch, lanes):
     for b in range(n):
         hidden, slope = scratch.hidden[b], scratch.hidden_slope[b]
         activate(hidden, net.head_1_bias, slope)
-        energy = net.head_2_bias[0]
+        work.energy[first + b] = dot(net.head_2, hidden) + net.head_2_bias[0]
         for c in range(H):
-            energy += net.head_2[c] * hidden[c]
             hidden[c] = net.head_2[c] * slope[c]
-        work.energy[first + b] = energy
     multiply(n, scratch.hidden, 0, H, net.head_1_back, scratch.narrow, 0, P, False)
     for b in range(n):
         _scale(scratch.narrow[b], scratch.read_slope[b])
@@ -184,7 +183,7 @@ def read_out(first, last, shape, net, work, scratch, lanes):
     for b in range(n):
         upstream = scratch.wide[b]
         _scale(upstream, net.read_scale)
-        normalise_backward(scratch.standard[b], scratch.inverse[b], upstream, 3 * shape[0], upstream)
+        normalise_backward(scratch.standard[b], scratch.inverse[b], upstream, 3 * shape[0], scratch.ones)
         for c in range(3 * P):
             upstream[c] += upstream[c]  # the 2 of d(X²)/dX
         gate(scratch.X[b], upstream, scratch.G[b], lanes)
@@ -202,10 +201,10 @@ def turn(layer, first, last, shape, net, work, scratch, lanes):
     part_product(first, last, scratch.T, first, net.map_out_back[layer], scratch.G, first, False, lanes)
     for i in range(first, last):
         b = i - first
-        D, G, Y, M = scratch.D[b], scratch.G[b], work.Y[layer, i], scratch.M[b]
+        D, T, Y, M = scratch.D[b], scratch.T[b], work.Y[layer, i], scratch.M[b]
         anticommute(Y, M, D, shape[1], lanes)
-        shrink_backward(D, G, G, lanes)
-        anticommute_backward(Y, M, G, work.to_Y[i], work.to_M[layer % 2, i], shape[1], lanes)
+        shrink_backward(D, scratch.G[b], T, lanes)
+        anticommute_backward(Y, M, T, work.to_Y[i], work.to_M[layer % 2, i], shape[1], lanes)
 
 
 @kernel
@@ -216,7 +215,7 @@ def go_back(layer, first, last, bead_type, shape, edges, net, work, scratch, lan
         gate(to_M[i], net.own_message[layer], scratch.T[i - first], lanes)
         _add(work.to_Y[i], scratch.T[i - first])
         sum_messages(i, edges, net.message_table[layer], to_M, work.to_Y[i], lanes)
-        compare_messages(i, edges, net.message_table[layer], shape[2], to_M, work.Y[layer], lanes)
+        compare_messages(i, edges, net.message_table[layer], shape[2], to_M, work.Y[layer], scratch.buffer, lanes)
     part_product(first, last, work.to_Y, 0, net.map_in_back[layer], work.to_X, 0, True, lanes)
     for i in range(first, last):
         recall(layer, i, work, scratch.X[i - first], lanes)
@@ -249,12 +248,12 @@ def embed_backward(first, last, bead_type, shape, edges, net, work, scratch, lan
         b = i - first
         to_square, G, X = scratch.narrow[b], scratch.G[b], work.sums[i]
         _scale(to_square, net.gate_scale)
-        normalise_backward(work.standard[i], work.inverse[i], to_square, shape[0], to_square)
+        normalise_backward(work.standard[i], work.inverse[i], to_square, shape[0], scratch.ones)
         for m in range(9):
             for c in range(P):
-                G[m * P + c] += (to_square[c] + to_square[c]) * X[m * P + c]
+                G[m * P + c] = fma(to_square[c] + to_square[c], X[m * P + c], G[m * P + c])
         differentiate_embedding(
-            i, edges, net.embedding_table, shape[2], net.species, bead_type, G, lanes
+            i, edges, net.embedding_table, shape[2], net.species, bead_type, G, scratch.buffer, lanes
         )
 
 
