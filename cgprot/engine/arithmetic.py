@@ -28,6 +28,15 @@ def load_vector(builder, pointer, index, vector, align):
     return builder.load(builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer()), align=align)
 
 
+def everywhere(builder, element, vector):
+    """A vector with this element in every lane."""
+    number, undefined = ir.IntType(32), ir.Constant(vector, ir.Undefined)
+    first_lane = builder.insert_element(undefined, element, ir.Constant(number, 0))
+    return builder.shuffle_vector(
+        first_lane, undefined, ir.Constant(ir.VectorType(number, vector.count), [0] * vector.count)
+    )
+
+
 def _tree_sum(builder, value):
     """The sum of all lanes, the upper half onto the lower one until one is left."""
     count = value.type.count

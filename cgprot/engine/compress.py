@@ -1,110 +1,105 @@
-"""From a trained network to what a simulation needs of it.
-
-At inference an edge network is a function of one distance and Z_ij one of two bead types. The first becomes a
-table of cubics through the exact values and slopes (Hermite), the second a sum a_i + b_j of two rows by type;
-what a bead says to itself is a constant. The rest of the network stays as it is.
-"""
+"""Compress a trained potential, measure what that costs, refuse if it is too much."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from cgprot.model.checkpoint import tensors_sha256
-from cgprot.model.potential import ModelConfig, Potential
-from cgprot.model.radial import cosine_cutoff
+from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.tables import CompressedPotential, tabulate
+from cgprot.errors import InputError
+from cgprot.model.graph import build_graph
+from cgprot.model.potential import Potential
+from cgprot.model.tensornet import TensorNet
+
+FIRST_INTERVALS = 512
+LARGE_FORCE = 100.0  # kcal/mol/Å, the size of force that the tolerance of float32 refers to
 
 
-@dataclass(frozen=True, eq=False)
-class CompressedPotential:
-    """A potential for inference, in float64; C channels, K table intervals, L layers, T bead types.
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest error allowed, of any force component [kcal/mol/Å] and of an energy per bead [kcal/mol].
 
-    Attributes
-    ----------
-    config : shape of the network
-    weights : arrays by name, as in `Network` but without padding; the tables hold values and slopes at
-        the ends of the intervals, (K + 1, 2, 3, C)
-    model_sha256 : of the weights of the network that it came from
-    errors : what `compress` measured
+    `table` is measured in float64; `single` in float32, all together; for frames with forces beyond
+    100 kcal/mol/Å it grows in proportion to the largest.
     """
 
-    config: ModelConfig
-    weights: dict[str, np.ndarray]
-    model_sha256: str
-    errors: dict[str, float]
-
-    @property
-    def intervals(self) -> int:
-        return len(self.weights["embedding_table"]) - 1
-
-    @property
-    def spacing(self) -> float:
-        """Width of a table interval [Å]."""
-        return self.config.cutoff / self.intervals
+    table_force: float = 1e-4
+    table_energy: float = 1e-5
+    single: float = 1e-3
 
 
-def tabulate(potential: Potential, intervals: int) -> CompressedPotential:
-    """The compressed form of a potential, its error unknown.
+def compress(
+    potential: Potential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    tolerance: Tolerance | None = None,
+    max_intervals: int = 8192,
+) -> CompressedPotential:
+    """The compressed form of a potential, with the coarsest tables that meet the tolerance.
 
     Parameters
     ----------
-    potential : any TensorNet
-    intervals : K, table intervals between 0 and the cutoff
+    potential : a trained TensorNet
+    positions : (n_frames, n_beads, 3) [Å], frames of the kind that it will be used for
+    bead_type : (n_beads,) int
+    tolerance : the defaults of `Tolerance` if None
+    max_intervals : table intervals at which to give up
+
+    Raises
+    ------
+    InputError
+        if no table is good enough, float32 is not, or the potential is no TensorNet
     """
-    exact = copy.deepcopy(potential).double().cpu().requires_grad_(False)
-    network, head = exact.network, exact.head.network
-    embedding = network.embedding
-    by_type = embedding.species_terms(torch.arange(1, potential.config.n_types + 1))  # (T, 2, C)
-    at_0 = network.basis(torch.zeros(1, dtype=torch.float64))
-    own = 3**0.5 * by_type.sum(1) * embedding.radial(at_0)[0].chunk(3)[0]
-    nodes = _nodes(exact, embedding.radial, intervals)
-    layers, C = network.layers, potential.config.channels
-    tensors = {
-        "species": by_type,
-        "own": own,
-        "embedding_table": nodes,
-        "embedding_map": _maps(embedding.linear),
-        "gate_scale": embedding.norm.weight,
-        "gate_shift": embedding.norm.bias,
-        "gate_1": embedding.gate[0].weight.T,
-        "gate_1_bias": embedding.gate[0].bias,
-        "gate_2": embedding.gate[2].weight.T,
-        "gate_2_bias": embedding.gate[2].bias,
-        "message_table": _stack([_nodes(exact, layer.radial, intervals) for layer in layers], nodes),
-        "own_message": _stack([layer.radial(at_0)[0] for layer in layers], own.new_empty(3 * C)),
-        "map_in": _stack([_maps(layer.linear_in) for layer in layers], own.new_empty(3, C, C)),
-        "map_out": _stack([_maps(layer.linear_out) for layer in layers], own.new_empty(3, C, C)),
-        "read_scale": network.norm.weight,
-        "read_shift": network.norm.bias,
-        "read": network.linear.weight.T,
-        "read_bias": network.linear.bias,
-        "head_1": head[0].weight.T,
-        "head_1_bias": head[0].bias,
-        "head_2": exact.energy_scale * head[2].weight[0],
-        "head_2_bias": exact.energy_scale * head[2].bias,
-    }
-    weights = {name: np.ascontiguousarray(tensor.detach().numpy()) for name, tensor in tensors.items()}
-    return CompressedPotential(potential.config, weights, tensors_sha256(potential.state_dict()), {})
+    if not isinstance(potential.network, TensorNet):
+        raise InputError(f"{type(potential.network).__name__} cannot be compressed: run the network itself")
+    tolerance = Tolerance() if tolerance is None else tolerance
+    exact = _exact(potential, positions, bead_type)
+    intervals = FIRST_INTERVALS
+    while True:
+        compressed = tabulate(potential, intervals)
+        force, energy = _errors(compressed, positions, bead_type, exact, np.float64)
+        if force <= tolerance.table_force and energy <= tolerance.table_energy:
+            break
+        if 2 * intervals > max_intervals:
+            raise InputError(
+                f"tables of {intervals} intervals miss forces by {force:.1e} kcal/mol/Å and energies by "
+                f"{energy:.1e} kcal/mol per bead, {asdict(tolerance)} allowed: raise max_intervals"
+            )
+        intervals *= 2
+    single = max(_errors(compressed, positions, bead_type, exact, np.float32))
+    allowed = tolerance.single * max(1.0, float(np.abs(exact[1]).max()) / LARGE_FORCE)
+    if not single <= allowed:
+        raise InputError(
+            f"float32 misses forces or energies by {single:.1e}, {allowed:.1e} allowed: use float64"
+        )
+    errors = {"table_force": force, "table_energy": energy, "single": single}
+    return replace(compressed, errors=errors)
 
 
-def _stack(tensors: list[Tensor], like: Tensor) -> Tensor:
-    return torch.stack(tensors) if tensors else like.new_empty(0, *like.shape)
+def _exact(
+    potential: Potential, positions: np.ndarray, bead_type: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (n_frames,) and forces of the network itself in float64, frame by frame to spare memory."""
+    network = copy.deepcopy(potential).double().cpu()
+    energies, forces = [], []
+    for frame in positions:
+        graph = build_graph(frame[None], bead_type, potential.config.cutoff, torch.float64)
+        energy, force = network.energy_and_forces(graph)
+        energies.append(energy.item())
+        forces.append(force.numpy())
+    return np.array(energies), np.array(forces)
 
 
-def _maps(linear: torch.nn.Module) -> Tensor:
-    return torch.stack([part.weight.T for part in linear.parts])
-
-
-def _nodes(exact: Potential, radial: Callable[[Tensor], Tensor], intervals: int) -> Tensor:
-    """Values and slopes of f_cut(r) f(φ(r)) at evenly spaced r from 0 to the cutoff; (K + 1, 2, 3, C)."""
-    cutoff = exact.config.cutoff
-
-    def factor(r: Tensor) -> Tensor:
-        return (radial(exact.network.basis(r)) * cosine_cutoff(r, cutoff)[:, None]).unflatten(1, (3, -1))
-
-    r = torch.linspace(0, cutoff, intervals + 1, dtype=torch.float64)
-    values, slopes = torch.func.jvp(factor, (r,), (torch.ones_like(r),))
-    return torch.stack([values, slopes], dim=1)
+def _errors(
+    compressed: CompressedPotential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    exact: tuple[np.ndarray, np.ndarray],
+    dtype: type,
+) -> tuple[float, float]:
+    """The largest error of a force component, and of an energy per bead."""
+    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype)(positions)
+    force_error, energy_error = np.abs(forces - exact[1]).max(), np.abs(energy - exact[0]).max()
+    return float(force_error), float(energy_error / len(bead_type))

@@ -1,17 +1,16 @@
 """The compressed potential on a processor: energies and forces of many replicas of one system."""
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
-from cgprot.engine.compress import CompressedPotential
 from cgprot.engine.channels import WIDTH
-from cgprot.engine.network import lay_out, new_edges, new_scratch, new_workspace, padded
 from cgprot.engine.neighbours import PairList, is_good, list_pairs
+from cgprot.engine.network import lay_out, new_edges, new_scratch, new_workspace, padded
 from cgprot.engine.stages import BLOCK, run_stages
+from cgprot.engine.tables import CompressedPotential
 from cgprot.errors import InputError
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -30,6 +29,7 @@ class CpuEngine:
     bead_type : (n_beads,) int
     n_replicas : how many replicas a call brings
     dtype : floating-point type of features and tables; sums of energies and forces are float64
+    box : (3, 3) [Å], rows are the box vectors, the same for all replicas; None in free space
     skin : [Å], pairs are listed this far beyond the cutoff
     n_threads : torch's number if None
     """
@@ -40,6 +40,7 @@ class CpuEngine:
         bead_type: np.ndarray,
         n_replicas: int,
         dtype: type = np.float32,
+        box: np.ndarray | None = None,
         skin: float = SKIN,
         n_threads: int | None = None,
     ) -> None:
@@ -51,7 +52,8 @@ class CpuEngine:
                 f"bead type {bead_type[outside][0]} is unknown to a model of types 1 to {config.n_types}: "
                 "use the model's own mapping"
             )
-        self.config, self.dtype, self.skin, self.n_replicas = config, dtype, skin, n_replicas
+        self.config, self.dtype, self.n_replicas = config, dtype, n_replicas
+        self.box, self.skin = box, skin
         self.bead_type = bead_type - 1
         self.spacing = compressed.spacing
         self.network = lay_out(compressed.weights, compressed.spacing, dtype)
@@ -81,12 +83,14 @@ class CpuEngine:
         energy, forces = np.empty(self.n_replicas), np.empty_like(positions)
         whole = self.n_replicas - self.n_replicas % self.n_threads
         if whole:
+
             def deal(thread: int) -> None:
                 for replica in range(thread, whole, self.n_threads):
                     self._prepare(replica, positions[replica], thread)
                     self._run(replica, positions[replica], thread, thread, (0, self.n_stages), None)
                     energy[replica] = self.workspaces[thread].energy.sum()
                     forces[replica] = self.workspaces[thread].forces
+
             self._together(deal)
         for replica in range(whole, self.n_replicas):
             self._share(replica, positions[replica])
@@ -99,8 +103,8 @@ class CpuEngine:
         self._prepare(replica, positions, 0)
         self._run(replica, positions, 0, 0, (0, 1), None)
         blocks = -(-len(positions) // BLOCK)
-        bounds = [min(BLOCK * round(t * blocks / self.n_threads), len(positions)) for t in range(self.n_threads)]
-        bounds.append(len(positions))
+        shares = np.rint(np.linspace(0, blocks, self.n_threads + 1)).astype(int)
+        bounds = np.minimum(BLOCK * shares, len(positions)).tolist()
         for stage in range(1, self.n_stages):
             self._together(
                 lambda t, stage=stage: self._run(
@@ -117,17 +121,19 @@ class CpuEngine:
     def _prepare(self, replica: int, positions: np.ndarray, workspace: int) -> None:
         pair_list = self.pair_lists[replica]
         if pair_list is None or not is_good(pair_list, positions, self.skin):
-            pair_list = list_pairs(positions, self.config.cutoff + self.skin)
+            pair_list = list_pairs(positions, self.config.cutoff + self.skin, self.box)
             self.pair_lists[replica] = pair_list
         if len(self.edges[workspace].sender) < 2 * len(pair_list.pairs):
             self.edges[workspace] = new_edges(len(positions), 3 * len(pair_list.pairs), self.dtype)
 
     def _run(self, replica, positions, workspace, thread, stages, beads) -> None:
         pair_list = self.pair_lists[replica]
+        config = self.config
         code = run_stages(
-            stages, beads or (0, len(positions)), positions, self.bead_type, pair_list.pairs, pair_list.shifts,
-            self.config.cutoff, self.spacing, self.config.channels, self.config.group == "O(3)",
-            self.edges[workspace], self.network, self.workspaces[workspace], self.scratch[thread], self.lanes,
+            stages, beads or (0, len(positions)), positions, self.bead_type, pair_list.pairs,
+            pair_list.shifts, config.cutoff, self.spacing, config.channels, config.group == "O(3)",
+            self.edges[workspace], self.network, self.workspaces[workspace], self.scratch[thread],
+            self.lanes,
         )  # fmt: skip
         if code:
             first, second = pair_list.pairs[code - 1]

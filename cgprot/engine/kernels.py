@@ -151,9 +151,9 @@ def sum_messages(i, edges, table, features, out, lanes):
 
 @kernel
 def compare_messages(i, edges, table, spacing, upstream, features, buffer, lanes):
-    """slope_ij += Σ f'(r_ij) (G_i · X_j), over channels and parts; buffer (5, P), the last row ones."""
+    """slope_ij += Σ f'(r_ij) (G_i · X_j), over channels and parts; buffer (5 P,), ones at the end."""
     P = WIDTH * len(lanes)
-    G, by_channel, ones = upstream[i], buffer[0], buffer[4]
+    G, by_channel, ones = upstream[i], buffer[:P], buffer[4 * P :]
     for edge in range(edges.start[i], edges.start[i + 1]):
         t, f = edges.fraction[edge], table[edges.interval[edge]]
         X = features[edges.sender[edge]]
@@ -166,11 +166,11 @@ def compare_messages(i, edges, table, spacing, upstream, features, buffer, lanes
 
 @kernel
 def differentiate_embedding(i, edges, table, spacing, species, bead_type, upstream, buffer, lanes):
-    """gradient_ij = ∂(G · Y(r̂_ij) f(r_ij) (a_i + b_j))/∂r + slope_ij r̂_ij; buffer (5, P), the last row ones."""
+    """gradient_ij = ∂(G · Y(r̂_ij) f(r_ij) (a_i + b_j))/∂r + slope_ij r̂_ij; buffer (5 P,), ones at the end."""
     P = WIDTH * len(lanes)
-    a, G, ones = species[bead_type[i], 0], upstream, buffer[4]
+    a, G, ones = species[bead_type[i], 0], upstream, buffer[4 * P :]
     one = upstream.dtype.type
-    two, six = one(SQRT2), one(2 / SQRT6)
+    two, third = one(SQRT2), one(1 / SQRT3)
     for edge in range(edges.start[i], edges.start[i + 1]):
         t, f = edges.fraction[edge], table[edges.interval[edge]]
         b = species[bead_type[edges.sender[edge]], 1]
@@ -181,20 +181,19 @@ def differentiate_embedding(i, edges, table, spacing, species, bead_type, upstre
             pair = a[c] + b[c]
             f_A, f_S = two * pair * _value(f, 1, c, P, t), two * pair * _value(f, 2, c, P, t)
             G_c = load(G, c, P)
-            trace = one(1 / SQRT3) * G_c[8]
-            buffer[0, c] = fma(f_A, G_c[1], f_S * fma(y, G_c[4], fma(z, G_c[6], x * (G_c[7] - trace))))
-            buffer[1, c] = fma(f_A, G_c[2], f_S * fma(x, G_c[4], fma(z, G_c[5], -y * (G_c[7] + trace))))
-            buffer[2, c] = fma(f_A, G_c[3], f_S * fma(y, G_c[5], fma(x, G_c[6], z * (trace + trace))))
+            trace = third * G_c[8]
+            buffer[c] = fma(f_A, G_c[1], f_S * fma(y, G_c[4], fma(z, G_c[6], x * (G_c[7] - trace))))
+            buffer[P + c] = fma(f_A, G_c[2], f_S * fma(x, G_c[4], fma(z, G_c[5], -y * (G_c[7] + trace))))
+            buffer[2 * P + c] = fma(f_A, G_c[3], f_S * fma(y, G_c[5], fma(x, G_c[6], z * (trace + trace))))
             I, A, S = parts_dot(harmonic, G_c)
             slope = fma(_slope(f, 1, c, P, t), A, _slope(f, 0, c, P, t) * I)
-            buffer[3, c] = pair * fma(_slope(f, 2, c, P, t), S, slope)
-        g_x, g_y, g_z = dot(buffer[0], ones), dot(buffer[1], ones), dot(buffer[2], ones)
+            buffer[3 * P + c] = pair * fma(_slope(f, 2, c, P, t), S, slope)
+        g_x, g_y = dot(buffer[:P], ones), dot(buffer[P : 2 * P], ones)
+        g_z, by_r = dot(buffer[2 * P : 3 * P], ones), dot(buffer[3 * P : 4 * P], ones)
         along = fma(x, g_x, fma(y, g_y, z * g_z))
-        radial = one(dot(buffer[3], ones) / spacing) + edges.slope[edge]
+        radial = one(by_r / spacing) + edges.slope[edge]
         for k, g in enumerate((g_x, g_y, g_z)):
-            edges.gradient[edge, k] = fma(
-                fma(-along, u[k], g), edges.inverse_distance[edge], radial * u[k]
-            )
+            edges.gradient[edge, k] = fma(fma(-along, u[k], g), edges.inverse_distance[edge], radial * u[k])
 
 
 @kernel

@@ -87,7 +87,7 @@ class Scratch(NamedTuple):
     read_slope: np.ndarray  # (BLOCK, P)
     hidden: np.ndarray  # (BLOCK, H)
     hidden_slope: np.ndarray  # (BLOCK, H)
-    buffer: np.ndarray  # (5, P), the last row ones
+    buffer: np.ndarray  # (5 P,), ones at the end
     ones: np.ndarray  # (3 P,)
 
 
@@ -106,21 +106,26 @@ def lay_out(weights: Mapping[str, np.ndarray], spacing: float, dtype: type) -> N
     """
     C = weights["own"].shape[1]
     P, H = padded(C), padded(C // 2)
-    one, two, three, head = (1, P), (1, 2 * P), (3, P), (1, H)
-    last_axes = {  # (parts, width of each) of the last axes
-        **dict.fromkeys(["species", "own", "gate_scale", "gate_shift", "read_bias"], [one]),
-        **dict.fromkeys(["embedding_map", "map_in", "map_out"], [one, one]),
-        **dict.fromkeys(["gate_2_bias", "own_message", "read_scale", "read_shift"], [three]),
-        **dict.fromkeys(["head_1_bias", "head_2"], [head]),
-        **{"gate_1": [one, two], "gate_1_bias": [two], "gate_2": [two, three]},
-        **{"read": [three, one], "head_1": [one, head], "head_2_bias": []},
+    one, two, three, head = ((1, P),), ((1, 2 * P),), ((3, P),), ((1, H),)  # parts, width of each
+    last_axes = {
+        **dict.fromkeys(["species", "own", "gate_scale", "gate_shift", "read_bias"], one),
+        **dict.fromkeys(["embedding_map", "map_in", "map_out"], one + one),
+        **dict.fromkeys(["gate_2_bias", "own_message", "read_scale", "read_shift"], three),
+        "gate_1": one + two,
+        "gate_1_bias": two,
+        "gate_2": two + three,
+        "read": three + one,
+        "head_1": one + head,
+        "head_1_bias": head,
+        "head_2": head,
+        "head_2_bias": (),
     }
     arrays = {name: _pad(weights[name], axes) for name, axes in last_axes.items()}
     for name, axes in last_axes.items():
         if len(axes) == 2:
             arrays[f"{name}_back"] = np.swapaxes(arrays[name], -1, -2)
     for name in ("embedding_table", "message_table"):
-        cubic = _pad(cubics(weights[name], spacing), [one])  # (..., K, 4, 3, P)
+        cubic = _pad(cubics(weights[name], spacing), one)  # (..., K, 4, 3, P)
         arrays[name] = cubic.reshape(*cubic.shape[:-3], 12 * P)
     return Network(**{name: aligned(array.astype(dtype)) for name, array in arrays.items()})
 
@@ -133,7 +138,7 @@ def cubics(nodes: np.ndarray, spacing: float) -> np.ndarray:
     return np.stack([v0, s0, 3 * (v1 - v0) - 2 * s0 - s1, 2 * (v0 - v1) + s0 + s1], axis=-3)
 
 
-def _pad(array: np.ndarray, axes: list[tuple[int, int]]) -> np.ndarray:
+def _pad(array: np.ndarray, axes: tuple[tuple[int, int], ...]) -> np.ndarray:
     """Zeros behind each of the `parts` of the last axes, up to `width`."""
     for axis, (parts, width) in enumerate(axes, start=array.ndim - len(axes)):
         before, n, after = array.shape[:axis], array.shape[axis] // parts, array.shape[axis + 1 :]
@@ -171,8 +176,11 @@ def new_workspace(n_beads: int, n_layers: int, channels: int, dtype: type) -> Wo
     shapes = {
         **dict.fromkeys(["sums", "mapped", "to_X", "to_Y"], (N, 9 * P)),
         **dict.fromkeys(["X", "M", "dX"], (inner, N, 9 * P)),
-        **{"Y": (L, N, 9 * P), "to_M": (min(L, 2), N, 9 * P)},
-        **{"standard": (N, P), "inverse": (N,), "gate_1_slope": (N, 2 * P)},
+        "Y": (L, N, 9 * P),
+        "to_M": (min(L, 2), N, 9 * P),
+        "standard": (N, P),
+        "inverse": (N,),
+        "gate_1_slope": (N, 2 * P),
         **dict.fromkeys(["gate", "gate_slope"], (N, 3 * P)),
     }
     arrays = {name: empty(shape, dtype) for name, shape in shapes.items()}
@@ -184,10 +192,15 @@ def new_scratch(channels: int, block: int, dtype: type) -> Scratch:
     P, H = padded(channels), padded(channels // 2)
     widths = {
         **dict.fromkeys(["X", "M", "D", "dX", "G", "T"], 9 * P),
-        **{"wide": 3 * P, "middle": 2 * P, "narrow": P, "standard": 3 * P, "read_slope": P},
-        **{"hidden": H, "hidden_slope": H},
+        "wide": 3 * P,
+        "middle": 2 * P,
+        "narrow": P,
+        "standard": 3 * P,
+        "read_slope": P,
+        "hidden": H,
+        "hidden_slope": H,
     }
     arrays = {name: empty((block, width), dtype) for name, width in widths.items()}
-    buffer = np.concatenate([np.zeros((4, P), dtype), np.ones((1, P), dtype)])
+    buffer = np.concatenate([np.zeros(4 * P, dtype), np.ones(P, dtype)])
     ones = np.ones(3 * P, dtype)
     return Scratch(inverse=empty((block,), dtype), buffer=aligned(buffer), ones=aligned(ones), **arrays)

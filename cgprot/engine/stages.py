@@ -215,7 +215,9 @@ def go_back(layer, first, last, bead_type, shape, edges, net, work, scratch, lan
         gate(to_M[i], net.own_message[layer], scratch.T[i - first], lanes)
         _add(work.to_Y[i], scratch.T[i - first])
         sum_messages(i, edges, net.message_table[layer], to_M, work.to_Y[i], lanes)
-        compare_messages(i, edges, net.message_table[layer], shape[2], to_M, work.Y[layer], scratch.buffer, lanes)
+        compare_messages(
+            i, edges, net.message_table[layer], shape[2], to_M, work.Y[layer], scratch.buffer, lanes
+        )
     part_product(first, last, work.to_Y, 0, net.map_in_back[layer], work.to_X, 0, True, lanes)
     for i in range(first, last):
         recall(layer, i, work, scratch.X[i - first], lanes)
