@@ -1,0 +1,1 @@
+"""The trained network for simulation: tables instead of edge networks, compiled loops, no autograd."""

@@ -1,0 +1,105 @@
+"""Compress a trained potential, measure what that costs, refuse if it is too much."""
+
+import copy
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+
+from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.tables import CompressedPotential, tabulate
+from cgprot.errors import InputError
+from cgprot.model.graph import build_graph
+from cgprot.model.potential import Potential
+from cgprot.model.tensornet import TensorNet
+
+FIRST_INTERVALS = 512
+LARGE_FORCE = 100.0  # kcal/mol/Å, the size of force that the tolerance of float32 refers to
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest error allowed, of any force component [kcal/mol/Å] and of an energy per bead [kcal/mol].
+
+    `table` is measured in float64; `single` in float32, all together; for frames with forces beyond
+    100 kcal/mol/Å it grows in proportion to the largest.
+    """
+
+    table_force: float = 1e-4
+    table_energy: float = 1e-5
+    single: float = 1e-3
+
+
+def compress(
+    potential: Potential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    tolerance: Tolerance | None = None,
+    max_intervals: int = 8192,
+) -> CompressedPotential:
+    """The compressed form of a potential, with the coarsest tables that meet the tolerance.
+
+    Parameters
+    ----------
+    potential : a trained TensorNet
+    positions : (n_frames, n_beads, 3) [Å], frames of the kind that it will be used for
+    bead_type : (n_beads,) int
+    tolerance : the defaults of `Tolerance` if None
+    max_intervals : table intervals at which to give up
+
+    Raises
+    ------
+    InputError
+        if no table is good enough, float32 is not, or the potential is no TensorNet
+    """
+    if not isinstance(potential.network, TensorNet):
+        raise InputError(f"{type(potential.network).__name__} cannot be compressed: run the network itself")
+    tolerance = Tolerance() if tolerance is None else tolerance
+    exact = _exact(potential, positions, bead_type)
+    intervals = FIRST_INTERVALS
+    while True:
+        compressed = tabulate(potential, intervals)
+        force, energy = _errors(compressed, positions, bead_type, exact, np.float64)
+        if force <= tolerance.table_force and energy <= tolerance.table_energy:
+            break
+        if 2 * intervals > max_intervals:
+            raise InputError(
+                f"tables of {intervals} intervals miss forces by {force:.1e} kcal/mol/Å and energies by "
+                f"{energy:.1e} kcal/mol per bead, {asdict(tolerance)} allowed: raise max_intervals"
+            )
+        intervals *= 2
+    single = max(_errors(compressed, positions, bead_type, exact, np.float32))
+    allowed = tolerance.single * max(1.0, float(np.abs(exact[1]).max()) / LARGE_FORCE)
+    if not single <= allowed:
+        raise InputError(
+            f"float32 misses forces or energies by {single:.1e}, {allowed:.1e} allowed: use float64"
+        )
+    errors = {"table_force": force, "table_energy": energy, "single": single}
+    return replace(compressed, errors=errors)
+
+
+def _exact(
+    potential: Potential, positions: np.ndarray, bead_type: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Energies (n_frames,) and forces of the network itself in float64, frame by frame to spare memory."""
+    network = copy.deepcopy(potential).double().cpu()
+    energies, forces = [], []
+    for frame in positions:
+        graph = build_graph(frame[None], bead_type, potential.config.cutoff, torch.float64)
+        energy, force = network.energy_and_forces(graph)
+        energies.append(energy.item())
+        forces.append(force.numpy())
+    return np.array(energies), np.array(forces)
+
+
+def _errors(
+    compressed: CompressedPotential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    exact: tuple[np.ndarray, np.ndarray],
+    dtype: type,
+) -> tuple[float, float]:
+    """The largest error of a force component, and of an energy per bead."""
+    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype)(positions)
+    force_error, energy_error = np.abs(forces - exact[1]).max(), np.abs(energy - exact[0]).max()
+    return float(force_error), float(energy_error / len(bead_type))

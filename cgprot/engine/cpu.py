@@ -1,0 +1,168 @@
+"""The compressed potential on a processor: energies and forces of many replicas of one system."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from cgprot.engine.channels import WIDTH
+from cgprot.engine.neighbours import PairList, is_good, list_pairs
+from cgprot.engine.network import lay_out, new_edges, new_scratch, new_workspace, padded
+from cgprot.engine.stages import BLOCK, run_stages
+from cgprot.engine.tables import CompressedPotential
+from cgprot.errors import InputError
+
+Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+SKIN = 0.6  # Å
+
+
+class CpuEngine:
+    """Energies and forces of replicas of one system.
+
+    Whole replicas are dealt out to threads; those left over are shared bead by bead. A replica's result is
+    the same to the last bit in either way, and a function of its positions alone.
+
+    Parameters
+    ----------
+    compressed : the potential
+    bead_type : (n_beads,) int
+    n_replicas : how many replicas a call brings
+    dtype : floating-point type of features and tables; sums of energies and forces are float64
+    box : (3, 3) [Å], rows are the box vectors, the same for all replicas; None in free space
+    skin : [Å], pairs are listed this far beyond the cutoff
+    n_threads : torch's number if None
+    """
+
+    def __init__(
+        self,
+        compressed: CompressedPotential,
+        bead_type: np.ndarray,
+        n_replicas: int,
+        dtype: type = np.float32,
+        box: np.ndarray | None = None,
+        skin: float = SKIN,
+        n_threads: int | None = None,
+    ) -> None:
+        config = compressed.config
+        bead_type = np.asarray(bead_type, dtype=np.int64)
+        outside = (bead_type < 1) | (bead_type > config.n_types)
+        if outside.any():
+            raise InputError(
+                f"bead type {bead_type[outside][0]} is unknown to a model of types 1 to {config.n_types}: "
+                "use the model's own mapping"
+            )
+        self.config, self.dtype, self.n_replicas = config, dtype, n_replicas
+        self.box, self.skin = box, skin
+        self.bead_type = bead_type - 1
+        self.spacing = compressed.spacing
+        self.network = lay_out(compressed.weights, compressed.spacing, dtype)
+        self.lanes = (0,) * (padded(config.channels) // WIDTH)
+        self.n_threads = torch.get_num_threads() if n_threads is None else n_threads
+        self.pair_lists: list[PairList | None] = [None] * n_replicas
+        n_beads = len(bead_type)
+        self.scratch = [new_scratch(config.channels, BLOCK, dtype) for _ in range(self.n_threads)]
+        n_workspaces = max(1, min(self.n_threads, n_replicas))
+        self.workspaces = [
+            new_workspace(n_beads, config.layers, config.channels, dtype) for _ in range(n_workspaces)
+        ]
+        self.edges = [new_edges(n_beads, 0, dtype) for _ in range(n_workspaces)]
+        self.pool = ThreadPoolExecutor(self.n_threads)
+        self.n_stages = 2 * config.layers + 3
+
+    def __call__(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n_replicas, n_beads, 3) [Å] -> energies (n_replicas,) [kcal/mol], forces [kcal/mol/Å], float64.
+
+        Raises
+        ------
+        InputError
+            if the shape does not fit, a position is not finite, or two beads coincide
+        """
+        positions = np.ascontiguousarray(positions, dtype=np.float64)
+        self._check(positions)
+        energy, forces = np.empty(self.n_replicas), np.empty_like(positions)
+        whole = self.n_replicas - self.n_replicas % self.n_threads
+        if whole:
+
+            def deal(thread: int) -> None:
+                for replica in range(thread, whole, self.n_threads):
+                    self._prepare(replica, positions[replica], thread)
+                    self._run(replica, positions[replica], thread, thread, (0, self.n_stages), None)
+                    energy[replica] = self.workspaces[thread].energy.sum()
+                    forces[replica] = self.workspaces[thread].forces
+
+            self._together(deal)
+        for replica in range(whole, self.n_replicas):
+            self._share(replica, positions[replica])
+            energy[replica] = self.workspaces[0].energy.sum()
+            forces[replica] = self.workspaces[0].forces
+        return energy, forces
+
+    def _share(self, replica: int, positions: np.ndarray) -> None:
+        """All threads on one replica, stage by stage."""
+        self._prepare(replica, positions, 0)
+        self._run(replica, positions, 0, 0, (0, 1), None)
+        blocks = -(-len(positions) // BLOCK)
+        shares = np.rint(np.linspace(0, blocks, self.n_threads + 1)).astype(int)
+        bounds = np.minimum(BLOCK * shares, len(positions)).tolist()
+        for stage in range(1, self.n_stages):
+            self._together(
+                lambda t, stage=stage: self._run(
+                    replica, positions, 0, t, (stage, stage + 1), (bounds[t], bounds[t + 1])
+                )
+            )
+
+    def _together(self, task: Callable[[int], None]) -> None:
+        others = [self.pool.submit(task, t) for t in range(1, self.n_threads)]
+        task(0)
+        for other in others:
+            other.result()
+
+    def _prepare(self, replica: int, positions: np.ndarray, workspace: int) -> None:
+        pair_list = self.pair_lists[replica]
+        if pair_list is None or not is_good(pair_list, positions, self.skin):
+            pair_list = list_pairs(positions, self.config.cutoff + self.skin, self.box)
+            self.pair_lists[replica] = pair_list
+        if len(self.edges[workspace].sender) < 2 * len(pair_list.pairs):
+            self.edges[workspace] = new_edges(len(positions), 3 * len(pair_list.pairs), self.dtype)
+
+    def _run(self, replica, positions, workspace, thread, stages, beads) -> None:
+        pair_list = self.pair_lists[replica]
+        config = self.config
+        code = run_stages(
+            stages, beads or (0, len(positions)), positions, self.bead_type, pair_list.pairs,
+            pair_list.shifts, config.cutoff, self.spacing, config.channels, config.group == "O(3)",
+            self.edges[workspace], self.network, self.workspaces[workspace], self.scratch[thread],
+            self.lanes,
+        )  # fmt: skip
+        if code:
+            first, second = pair_list.pairs[code - 1]
+            raise InputError(f"replica {replica}: beads {first} and {second} coincide: move one")
+
+    def _check(self, positions: np.ndarray) -> None:
+        expected = (self.n_replicas, len(self.bead_type), 3)
+        if positions.shape != expected:
+            raise InputError(f"positions of shape {positions.shape}: expected {expected}")
+        if not np.isfinite(positions).all():
+            replica, bead, _ = np.argwhere(~np.isfinite(positions))[0]
+            raise InputError(f"replica {replica}: bead {bead} has a position that is not finite")
+
+
+def engine_forces(
+    compressed: CompressedPotential, bead_type: np.ndarray, replicas: int, dtype: type = np.float32
+) -> Forces:
+    """The energies and forces of replicas, as `cgprot.simulate.forces.forces_from` gives them.
+
+    Parameters
+    ----------
+    compressed : of `cgprot.engine.compress`
+    bead_type : (n_beads,) int
+    replicas : how many a call brings
+    dtype : floating-point type of features and tables
+
+    Returns
+    -------
+    function of positions (replicas, n_beads, 3) [Å] that gives energies (replicas,) [kcal/mol] and forces
+    (replicas, n_beads, 3) [kcal/mol/Å], all float64
+    """
+    return CpuEngine(compressed, bead_type, replicas, dtype)
