@@ -128,15 +128,22 @@ def _residue_atoms(template, backbone: dict[str, np.ndarray]):
         targets = {"CH3": backbone["CA"], "C": backbone["C"], "O": backbone["O"]}
     elif atoms[0].residue.name == "NME":
         targets = {"N": backbone["N"], "C": backbone["CA"]}
+    laid = _lay(atoms, coordinates, targets)
+    for atom in atoms:
+        yield atom.name, atom.element, targets[atom.name] if atom.name in targets else laid[atom.index]
+    if "OXT" in targets:
+        yield "OXT", app.element.oxygen, targets["OXT"]
+
+
+def _lay(atoms: list, coordinates: np.ndarray, targets: dict[str, np.ndarray]) -> np.ndarray:
+    """The template's coordinates [Å] turned and shifted onto the targets it shares, O apart."""
+    if all(atom.name in targets for atom in atoms):
+        return coordinates
     shared = [atom for atom in atoms if atom.name in targets and atom.name[0] != "O"]
     moving = coordinates[[atom.index for atom in shared]]
     fixed = np.array([targets[atom.name] for atom in shared])
     rotation, _ = Rotation.align_vectors(fixed - fixed.mean(axis=0), moving - moving.mean(axis=0))
-    for atom in atoms:
-        laid = rotation.apply(coordinates[atom.index] - moving.mean(axis=0)) + fixed.mean(axis=0)
-        yield atom.name, atom.element, targets.get(atom.name, laid)
-    if "OXT" in targets:
-        yield "OXT", app.element.oxygen, targets["OXT"]
+    return rotation.apply(coordinates - moving.mean(axis=0)) + fixed.mean(axis=0)
 
 
 def as_quantity(positions: np.ndarray) -> unit.Quantity:
