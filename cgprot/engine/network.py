@@ -1,5 +1,6 @@
 """The arrays that the compiled stages read and write, laid out for a processor."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -151,15 +152,17 @@ def _pad(array: np.ndarray, axes: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 def aligned(array: np.ndarray) -> np.ndarray:
     """The same array, contiguous, beginning at a cache line."""
-    buffer = np.empty(array.nbytes + CACHE_LINE, dtype=np.uint8)
-    offset = -buffer.ctypes.data % CACHE_LINE
-    copy = buffer[offset : offset + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy = zeros(array.shape, array.dtype)
     copy[...] = array
     return copy
 
 
-def empty(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    return aligned(np.zeros(shape, dtype))
+def zeros(shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
+    """Zeros that begin at a cache line."""
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = np.zeros(n_bytes + CACHE_LINE, dtype=np.uint8)
+    offset = -buffer.ctypes.data % CACHE_LINE
+    return buffer[offset : offset + n_bytes].view(dtype).reshape(shape)
 
 
 def new_edges(n_beads: int, capacity: int, dtype: type) -> Edges:
@@ -183,7 +186,7 @@ def new_workspace(n_beads: int, n_layers: int, channels: int, dtype: type) -> Wo
         "gate_1_slope": (N, 2 * P),
         **dict.fromkeys(["gate", "gate_slope"], (N, 3 * P)),
     }
-    arrays = {name: empty(shape, dtype) for name, shape in shapes.items()}
+    arrays = {name: zeros(shape, dtype) for name, shape in shapes.items()}
     return Workspace(energy=np.zeros(N), forces=np.zeros((N, 3)), **arrays)
 
 
@@ -200,7 +203,7 @@ def new_scratch(channels: int, block: int, dtype: type) -> Scratch:
         "hidden": H,
         "hidden_slope": H,
     }
-    arrays = {name: empty((block, width), dtype) for name, width in widths.items()}
+    arrays = {name: zeros((block, width), dtype) for name, width in widths.items()}
     buffer = np.concatenate([np.zeros(4 * P, dtype), np.ones(P, dtype)])
     ones = np.ones(3 * P, dtype)
-    return Scratch(inverse=empty((block,), dtype), buffer=aligned(buffer), ones=aligned(ones), **arrays)
+    return Scratch(inverse=zeros((block,), dtype), buffer=aligned(buffer), ones=aligned(ones), **arrays)

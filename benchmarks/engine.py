@@ -1,0 +1,196 @@
+"""Milliseconds per step of the engine, beside TorchMD-Net with the same weights, in the same run.
+
+    python benchmarks/engine.py --structure chignolin --peer torchmd-net
+    python benchmarks/engine.py --scaling --plot docs/engine.png
+
+Both are called in turn, and the median of each is told; what else the machine does then strikes both alike.
+The weights are random, scaled to forces of 30 kcal/mol/Å; speed does not depend on them. The last line is
+`ratio <number>`: the peer's median time over ours (for --scaling, the fitted exponent of time in beads).
+"""
+
+import argparse
+import importlib.util
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.tables import CompressedPotential, tabulate
+from cgprot.files.universe import AtomSource
+from cgprot.mapping.build import build_system
+from cgprot.mapping.project import Projection
+from cgprot.mapping.rules import load_rules
+from cgprot.model.graph import build_graph
+from cgprot.model.potential import ModelConfig, Potential
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "chignolin.pdb"
+INTERVALS = 1024
+TYPICAL_FORCE = 30.0  # kcal/mol/Å
+
+
+def read_beads(structure: str) -> tuple[np.ndarray, np.ndarray]:
+    """Bead types (n_beads,) and positions (n_beads, 3) [Å] of the heavy mapping."""
+    path = EXAMPLE if structure == "chignolin" else Path(structure)
+    source = AtomSource(path, [path])
+    system = build_system(source.topology, load_rules("heavy"))
+    atoms = next(iter(source)).positions[None]
+    return system.bead_type, Projection(source.topology, system).positions(atoms)[0].astype(np.float64)
+
+
+def random_potential(config: ModelConfig, bead_type: np.ndarray, positions: np.ndarray) -> Potential:
+    torch.manual_seed(0)
+    potential = Potential(config)
+    forces = potential.energy_and_forces(build_graph(positions[None], bead_type, config.cutoff))[1]
+    potential.energy_scale.mul_(TYPICAL_FORCE / forces.std())
+    return potential
+
+
+def peer_step(potential: Potential, bead_type: np.ndarray, positions: np.ndarray) -> Callable[[], np.ndarray]:
+    """Energy and forces by TorchMD-Net; its weights are set as in the tests of the model."""
+    spec = importlib.util.spec_from_file_location("peer", ROOT / "tests" / "model" / "peer.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    peer = module.peer_of(potential).eval()
+    n_replicas, n_beads = positions.shape[:2]
+    types = torch.from_numpy(np.tile(np.asarray(bead_type, np.int64), n_replicas))
+    batch = torch.arange(n_replicas).repeat_interleave(n_beads)
+    flat = torch.from_numpy(positions.reshape(-1, 3).astype(np.float32))
+
+    def step() -> np.ndarray:
+        return peer(types, flat.clone(), batch)[1].detach().numpy().reshape(positions.shape)
+
+    return step
+
+
+def alternate(steps: list[Callable], rounds: int) -> np.ndarray:
+    """Seconds per call, (rounds, len(steps)); each called twice before, to compile and to warm up."""
+    for step in steps:
+        step(), step()
+    times = np.empty((rounds, len(steps)))
+    for row in tqdm(times, disable=not sys.stderr.isatty()):
+        for k, step in enumerate(steps):
+            start = time.perf_counter()
+            step()
+            row[k] = time.perf_counter() - start
+    return times
+
+
+def operations(config: ModelConfig, n_beads: int, n_edges: int) -> tuple[float, float]:
+    """Floating-point operations of a step, those of the channel products and those of the edges.
+
+    Products: per bead 17 C² multiply-adds in the embedding, 18 C² a layer, 3.5 C² to read out; as many
+    again backwards. Edges, multiply-adds per channel: embedding 24, messages 18 there and 18 back, and
+    38 to differentiate the embedding, 24 the messages.
+    """
+    C, L = config.channels, config.layers
+    products = 2 * 2 * (20.5 + 18 * L) * C**2 * n_beads
+    return products, 2.0 * (62 + 60 * L) * C * n_edges
+
+
+def compare(options: argparse.Namespace, config: ModelConfig) -> None:
+    bead_type, start = read_beads(options.structure)
+    shape = (options.replicas, *start.shape)
+    positions = start + np.random.default_rng(0).normal(scale=0.03, size=shape)
+    potential = random_potential(config, bead_type, start)
+    engine = CpuEngine(tabulate(potential, INTERVALS), bead_type, options.replicas)
+    steps: dict[str, Callable] = {"cgprot engine": lambda: engine(positions)[1]}
+    if options.peer:
+        steps["TorchMD-Net"] = peer_step(potential, bead_type, positions)
+    forces = [step() for step in steps.values()]
+    times = alternate(list(steps.values()), options.rounds)
+    medians = 1e3 * np.median(times, axis=0)
+    n_edges = int(engine.edges[0].start[-1]) * options.replicas
+    products, edges = operations(config, len(start) * options.replicas, n_edges)
+    print(f"{options.replicas} x {len(start)} beads, {n_edges} edges, {config.channels} channels, ", end="")
+    print(f"{config.layers} layers, {torch.get_num_threads()} threads, {options.rounds} rounds")
+    print(f"products {products / 1e9:.3f} GFLOP, edges {edges / 1e9:.3f} GFLOP a step")
+    print("program          ms/step   quartiles          GFLOP/s   largest |dF| [kcal/mol/Å]")
+    for name, median, column, force in zip(steps, medians, times.T, forces, strict=True):
+        low, high = 1e3 * np.quantile(column, [0.25, 0.75])
+        rate, apart = (products + edges) / median / 1e6, np.abs(force - forces[0]).max()
+        print(f"{name:<14} {median:9.3f}   {low:.3f} to {high:.3f}   {rate:9.1f}   {apart:.1e}")
+    print(f"ratio {np.median(times[:, -1] / times[:, 0]):.2f}")
+
+
+def lattice(n_beads: int) -> np.ndarray:
+    """Beads as dense as in a protein, 0.07 in a cubic Å; (n_beads, 3) [Å]."""
+    side = int(np.ceil(n_beads ** (1 / 3)))
+    grid = np.stack(np.unravel_index(np.arange(n_beads), (side,) * 3), axis=-1) * 2.4
+    return grid + np.random.default_rng(0).uniform(-0.4, 0.4, size=(n_beads, 3))
+
+
+def time_of(
+    compressed: CompressedPotential, bead_type: np.ndarray, positions: np.ndarray, rounds: int
+) -> float:
+    """Median [ms] of a step."""
+    engine = CpuEngine(compressed, bead_type, len(positions))
+    return 1e3 * float(np.median(alternate([lambda: engine(positions)], rounds)))
+
+
+def scaling(options: argparse.Namespace, config: ModelConfig) -> None:
+    bead_type, start = read_beads(options.structure)
+    compressed = tabulate(random_potential(config, bead_type, start), INTERVALS)
+    replicas, of_replicas = [1, 2, 4, 8, 16, 32, 64], []
+    for n in replicas:
+        of_replicas.append(time_of(compressed, bead_type, np.repeat(start[None], n, axis=0), 9))
+        print(f"{n:7d} replicas {of_replicas[-1]:10.3f} ms/step")
+    beads, of_beads = [100, 300, 1000, 3000, 10000, 30000, 100000], []
+    for n in beads:
+        types = np.resize(bead_type, n)
+        of_beads.append(time_of(compressed, types, lattice(n)[None], 5 if n > 3000 else 15))
+        print(f"{n:7d} beads    {of_beads[-1]:10.3f} ms/step")
+    print(f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GiB")
+    if options.plot:
+        draw(options.plot, config, (beads, of_beads), (replicas, of_replicas), len(start))
+    print(f"ratio {np.polyfit(np.log(beads[2:]), np.log(of_beads[2:]), 1)[0]:.3f}")
+
+
+def draw(path: Path, config: ModelConfig, beads, replicas, n_beads: int) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), layout="constrained")
+    labels = ("beads of one structure", f"replicas of {n_beads} beads")
+    for axis, (x, y), label in zip(axes, (beads, replicas), labels, strict=True):
+        axis.loglog(x, y, "o-", color="tab:blue", label="measured")
+        axis.loglog(x, y[-1] * np.array(x) / x[-1], ":", color="gray", label="proportional")
+        axis.set_xlabel(label)
+        axis.set_ylabel("ms per step")
+        axis.legend(frameon=False)
+    threads = torch.get_num_threads()
+    figure.suptitle(
+        f"{config.channels} channels, {config.layers} layer(s), {config.cutoff:g} Å, {threads} threads"
+    )
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--structure", default="chignolin", help="chignolin, or the path of a structure")
+    parser.add_argument("--peer", choices=["torchmd-net"])
+    parser.add_argument("--channels", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--rbf", type=int, default=32)
+    parser.add_argument("--cutoff", type=float, default=5.0, help="Å")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--scaling", action="store_true", help="time against beads and against replicas")
+    parser.add_argument("--plot", type=Path, help="where --scaling draws")
+    options = parser.parse_args()
+    config = ModelConfig(
+        channels=options.channels, layers=options.layers, rbf=options.rbf, cutoff=options.cutoff
+    )
+    (scaling if options.scaling else compare)(options, config)
+
+
+if __name__ == "__main__":
+    main()

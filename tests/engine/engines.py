@@ -1,0 +1,53 @@
+"""Potentials of random weights for the tests of the engine, and both ways to run them under one interface."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.tables import tabulate
+from cgprot.model.graph import build_graph
+from cgprot.model.potential import ModelConfig, Potential
+
+Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+TYPES = np.array([1, 4, 2, 7, 3, 9, 12, 2, 1, 5])
+INTERVALS = 2048
+
+
+def potential_of(scale: float = 1.0, seed: int = 0, **config) -> Potential:
+    """12 channels, so that padding to 16 is at work in every test."""
+    torch.manual_seed(seed)
+    potential = Potential(ModelConfig(**{"channels": 12, "rbf": 8, **config}))
+    for parameter in potential.parameters():  # zero biases and unit norms would hide mistakes
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    potential.energy_scale.fill_(scale)
+    return potential
+
+
+def cluster(seed: int = 0, n_replicas: int = 1) -> np.ndarray:
+    """Ten beads at least 1.2 Å apart; (n_replicas, 10, 3) [Å]."""
+    rng = np.random.default_rng(seed)
+    lattice = np.array([(i, j, k) for i in range(3) for j in range(2) for k in range(2)])[:10] * 2.2
+    return lattice + rng.uniform(-0.5, 0.5, size=(n_replicas, 10, 3))
+
+
+def model_forces(potential: Potential, bead_type: np.ndarray, dtype=torch.float64) -> Forces:
+    exact = copy.deepcopy(potential).to(dtype)
+
+    def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        graph = build_graph(positions, bead_type, potential.config.cutoff, dtype)
+        energy, force = exact.energy_and_forces(graph)
+        return energy.numpy(), force.numpy().reshape(positions.shape)
+
+    return forces
+
+
+def compressed_forces(potential: Potential, bead_type: np.ndarray, dtype=np.float64) -> Forces:
+    compressed = tabulate(potential, INTERVALS)
+
+    def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return CpuEngine(compressed, bead_type, len(positions), dtype)(positions)
+
+    return forces

@@ -1,0 +1,77 @@
+"""The compressed network is the network."""
+
+import numpy as np
+import pytest
+from engines import TYPES, cluster, compressed_forces, model_forces, potential_of
+
+from cgprot.engine.cpu import CpuEngine, engine_forces
+from cgprot.engine.tables import tabulate
+
+
+@pytest.mark.parametrize("group", ["O(3)", "SO(3)"])
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+def test_equals_the_model(layers, group):
+    potential = potential_of(layers=layers, group=group)
+    positions = cluster(n_replicas=3)
+    energy, forces = compressed_forces(potential, TYPES)(positions)
+    model_energy, model = model_forces(potential, TYPES)(positions)
+    assert np.abs(model).max() > 0.05
+    np.testing.assert_allclose(energy, model_energy, rtol=0, atol=1e-9 * np.abs(model_energy).max())
+    np.testing.assert_allclose(forces, model, rtol=0, atol=1e-6 * np.abs(model).max())
+
+
+def test_error_falls_with_the_third_power_of_the_spacing():
+    """As the slope of a cubic Hermite interpolant must; a wrong slope in a table would fall slower."""
+    potential = potential_of(layers=1)
+    positions = cluster()
+    _, model = model_forces(potential, TYPES)(positions)
+    errors = []
+    for intervals in (128, 512):
+        _, forces = CpuEngine(tabulate(potential, intervals), TYPES, 1, np.float64)(positions)
+        errors.append(np.abs(forces - model).max())
+    assert 30 < errors[0] / errors[1] < 200  # 4³ = 64
+
+
+@pytest.mark.parametrize("channels", [12, 16])
+def test_float32_of_real_frames(chignolin, channels):
+    potential = potential_of(layers=1, channels=channels, rbf=32)
+    types, positions = chignolin.system.bead_type, chignolin.positions.astype(np.float64)
+    _, model = model_forces(potential, types)(positions)
+    potential.energy_scale.mul_(100 / np.abs(model).max())
+    model_energy, model = model_forces(potential, types)(positions)
+    energy, forces = engine_forces(tabulate(potential, 1024), types, len(positions))(positions)
+    assert energy.dtype == forces.dtype == np.float64
+    assert np.abs(forces - model).max() < 1e-3
+    assert np.abs(energy - model_energy).max() / len(types) < 1e-3
+    assert np.abs(forces - model).max() > 1e-9  # it was float32
+
+
+def test_forces_are_the_slope_of_the_tabulated_energy():
+    potential, positions = potential_of(layers=2, scale=10.0), cluster()
+    forces_of = CpuEngine(tabulate(potential, 32), TYPES, 1, np.float64)  # coarse: far from the model
+    _, forces = forces_of(positions)
+    direction, h = np.random.default_rng(1).normal(size=positions.shape), 1e-4
+    rise = [forces_of(positions + s * h * direction)[0][0] for s in (2, 1, -1, -2)]
+    slope = (-rise[0] + 8 * rise[1] - 8 * rise[2] + rise[3]) / (12 * h)
+    np.testing.assert_allclose(-(forces * direction).sum(), slope, rtol=1e-6)
+    _, model = model_forces(potential, TYPES)(positions)
+    assert np.abs(forces - model).max() > 1e-4 * np.abs(model).max()  # not by being the model
+
+
+def test_energy_drift_is_no_worse_than_the_models():
+    """Leapfrog without friction; both follow the same path, the compressed one to the table error."""
+    potential = potential_of(layers=1, scale=20.0)
+    drifts = []
+    for make in (model_forces, compressed_forces):
+        forces_of = make(potential, TYPES)
+        positions, velocities = cluster(), 0.02 * np.random.default_rng(2).normal(size=(1, 10, 3))
+        energy, forces = forces_of(positions)
+        totals = []
+        for _ in range(150):
+            velocities += 0.005 * forces
+            positions = positions + 0.01 * velocities
+            energy, forces = forces_of(positions)
+            velocities += 0.005 * forces
+            totals.append(energy[0] + 0.5 * (velocities**2).sum())
+        drifts.append(np.ptp(totals))
+    assert 0 < drifts[1] < 1.01 * drifts[0] + 1e-9
