@@ -1,6 +1,6 @@
 """Coarse-grained protein dynamics without hydrogens.
 
-    structure, trajectory -> beads -> dataset -> model -> simulation -> analysis
+structure, trajectory -> beads -> dataset -> model -> simulation -> analysis
 """
 
 __version__ = "0.1.0"

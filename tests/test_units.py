@@ -14,7 +14,9 @@ def test_energy_to_mass_velocity_squared():
     kcal_per_mol = 1000 * constants.calorie / constants.N_A  # J
     # The dalton in kg is measured, 1/N_A g only to 3e-10.
     da_angstrom2_per_ps2 = constants.atomic_mass * (constants.angstrom / constants.pico) ** 2  # J
-    assert units.ENERGY_TO_MASS_VELOCITY_SQUARED == pytest.approx(kcal_per_mol / da_angstrom2_per_ps2, rel=1e-8)
+    assert units.ENERGY_TO_MASS_VELOCITY_SQUARED == pytest.approx(
+        kcal_per_mol / da_angstrom2_per_ps2, rel=1e-8
+    )
 
 
 def test_force_factors_agree_with_openmm():

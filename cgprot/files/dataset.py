@@ -24,7 +24,12 @@ from cgprot.units import ANGSTROM_PER_NM
 LAYOUT = "mdcath-dataset-noh"
 _TEXT = ("type_name", "bead_name", "residue_name", "chain")
 _NUMBERS = ("mass", "charge", "bonds", "bead_of_atom", "residue_id")
-_UNITS = {"coords": "Angstrom", "forces": "kcal/mol/Angstrom", "force_noise": "kcal/mol/Angstrom", "time": "ps"}
+_UNITS = {
+    "coords": "Angstrom",
+    "forces": "kcal/mol/Angstrom",
+    "force_noise": "kcal/mol/Angstrom",
+    "time": "ps",
+}
 _FRAMES_PER_COPY = 256
 
 
@@ -81,7 +86,9 @@ class DatasetWriter:
             raise self._refusal(error)
 
     def _refusal(self, error: OSError) -> StorageError:
-        return StorageError(f"{self._path}: could not be written ({error}): free space or choose another place")
+        return StorageError(
+            f"{self._path}: could not be written ({error}): free space or choose another place"
+        )
 
     def open_entry(
         self, key: str, system: BeadSystem, n_frames: int, temperature: float | None = None
@@ -108,7 +115,9 @@ class DatasetWriter:
 class EntryWriter:
     """One trajectory of a dataset that grows; memory does not depend on its length."""
 
-    def __init__(self, group: h5py.Group, system: BeadSystem, n_frames: int, temperature: float | None) -> None:
+    def __init__(
+        self, group: h5py.Group, system: BeadSystem, n_frames: int, temperature: float | None
+    ) -> None:
         self._group, self._system, self._capacity = group, system, n_frames
         self.n_frames = 0
         self._gyration = [np.inf, -np.inf]
@@ -245,7 +254,10 @@ def _read_protein(group: h5py.Group):
         if temperature in ("z", "beads"):
             continue
         for replica in group[temperature]:
-            yield f"{group.name[1:]}/{temperature}/{replica}", _read_frames(group[temperature][replica], system)
+            yield (
+                f"{group.name[1:]}/{temperature}/{replica}",
+                _read_frames(group[temperature][replica], system),
+            )
 
 
 def _read_system(group: h5py.Group) -> BeadSystem:

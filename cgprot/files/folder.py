@@ -14,7 +14,7 @@ RUN_FILE = "run.json"
 _RECORDED_PACKAGES = ("cgprot", "numpy", "torch", "openmm", "MDAnalysis", "mdtraj", "h5py")
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file, fsync it and rename it to `path`.
 
     Raises

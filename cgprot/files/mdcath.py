@@ -1,11 +1,11 @@
 """mdCATH, all-atom: HDF5 files of protein domains (doi:10.1038/s41597-024-04140-z).
 
-    /{domain}/z, chain, resid, resname          (n_atoms,) protein atoms
-    /{domain}/psf, pdb, pdbProteinAtoms         text; psf and pdb with the solvent
-    /{domain}/{temperature}/{replica}/coords    (n_frames, n_atoms, 3) float32 [Å], every ns
-                                      forces    same shape [kcal/mol/Å]
-                                      box       (3, 3) [nm]
-                                      dssp      (n_frames, n_residues), gyrationRadius [nm], ...
+/{domain}/z, chain, resid, resname          (n_atoms,) protein atoms
+/{domain}/psf, pdb, pdbProteinAtoms         text; psf and pdb with the solvent
+/{domain}/{temperature}/{replica}/coords    (n_frames, n_atoms, 3) float32 [Å], every ns
+                                  forces    same shape [kcal/mol/Å]
+                                  box       (3, 3) [nm]
+                                  dssp      (n_frames, n_residues), gyrationRadius [nm], ...
 """
 
 from collections import Counter
@@ -112,7 +112,9 @@ class MdcathFile:
         number = group["z"][:]
         unknown = sorted(set(number.tolist()) - set(_ELEMENTS))
         if unknown:
-            raise InputError(f"{self.path}: {domain}/z holds the atomic number {unknown[0]}: leave that domain out")
+            raise InputError(
+                f"{self.path}: {domain}/z holds the atomic number {unknown[0]}: leave that domain out"
+            )
         element = np.array([_ELEMENTS[z] for z in number])
         try:
             return _parse_psf(group["psf"][()].decode(), element)
@@ -152,7 +154,9 @@ class MdcathFile:
                 for name, buffer in zip(("coords", "forces"), buffers, strict=True):
                     group[name].read_direct(buffer, np.s_[first : first + n_frames], np.s_[:n_frames])
             except OSError as error:
-                raise StorageError(f"{self.path}: {replica.key} could not be read ({error}): download it again")
+                raise StorageError(
+                    f"{self.path}: {replica.key} could not be read ({error}): download it again"
+                )
             positions, forces = buffers[:, :n_frames]
             yield self._sound(positions, forces, first, bonded, box)
 
@@ -203,7 +207,9 @@ def _parse_psf(text: str, element: np.ndarray) -> Topology:
     if int(lines[start].split()[0]) < n_atoms:
         raise ValueError(f"{lines[start].split()[0]} atoms for {n_atoms}")
     rows = [line.split()[:8] for line in lines[start + 1 : start + 1 + n_atoms]]
-    _, segment, residue_id, residue_name, name, _, _, mass = (np.array(column) for column in zip(*rows, strict=True))
+    _, segment, residue_id, residue_name, name, _, _, mass = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
     masses = mass.astype(float)
     if ((element == "H") != (masses < 5.0)).any():
         raise ValueError("its first atoms have other elements")

@@ -80,7 +80,9 @@ def make_whole(positions: np.ndarray, bonded: Bonded, box: np.ndarray) -> np.nda
     return whole
 
 
-def _gather_molecules(whole: np.ndarray, molecule: np.ndarray, boxes: np.ndarray, inverse: np.ndarray) -> None:
+def _gather_molecules(
+    whole: np.ndarray, molecule: np.ndarray, boxes: np.ndarray, inverse: np.ndarray
+) -> None:
     first = whole[:, molecule == molecule[0]].mean(axis=1, dtype=np.float64)
     for other in np.unique(molecule[molecule != molecule[0]]):
         atoms = molecule == other

@@ -65,7 +65,13 @@ def _psf_text(remarks, chain, residue_id, residue_name, name, type_name, charge,
         )
     lines += ["", f"{len(bonds):10d} !NBOND: bonds"]
     lines += _bond_lines(bonds)
-    for section in ("!NTHETA: angles", "!NPHI: dihedrals", "!NIMPHI: impropers", "!NDON: donors", "!NACC: acceptors"):
+    for section in (
+        "!NTHETA: angles",
+        "!NPHI: dihedrals",
+        "!NIMPHI: impropers",
+        "!NDON: donors",
+        "!NACC: acceptors",
+    ):
         lines += ["", f"{0:10d} {section}", ""]
     # OpenMM's reader wants the empty line of NNB and one group of no atoms.
     lines += ["", f"{0:10d} !NNB", "", "", f"{1:10d}{0:10d} !NGRP NST2", f"{0:10d}{0:10d}{0:10d}", ""]

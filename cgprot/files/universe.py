@@ -79,7 +79,9 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
     except (OSError, ValueError, TypeError, IndexError, KeyError, EOFError) as error:
         reason = str(error).strip().split("\n")[0]
         names = ", ".join(str(path) for path in (topology, *trajectories))
-        raise InputError(f"{names}: MDAnalysis cannot read this ({reason}): check that the files belong together")
+        raise InputError(
+            f"{names}: MDAnalysis cannot read this ({reason}): check that the files belong together"
+        )
 
 
 def _topology(atoms: MDAnalysis.AtomGroup) -> Topology:

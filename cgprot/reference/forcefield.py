@@ -42,7 +42,9 @@ def create_system(topology: app.Topology, implicit: Implicit, constrain_hydrogen
             topology, nonbondedMethod=app.NoCutoff, constraints=constraints, removeCMMotion=False
         )
     except ValueError as error:
-        raise InputError(f"ff14SB does not fit this structure ({str(error).splitlines()[0]}): check that residue")
+        raise InputError(
+            f"ff14SB does not fit this structure ({str(error).splitlines()[0]}): check that residue"
+        )
     if implicit == "obc2":
         _use_native_obc2(system)
     return system
@@ -69,7 +71,9 @@ def partial_charges(system: openmm.System) -> list[float]:
     return [charge.value_in_unit(unit.elementary_charge) for charge in charges]
 
 
-def single_thread_context(system: openmm.System, integrator: openmm.Integrator, platform: str) -> openmm.Context:
+def single_thread_context(
+    system: openmm.System, integrator: openmm.Integrator, platform: str
+) -> openmm.Context:
     """A Context on `platform`; on the CPU with one thread, so that one process fills one core."""
     properties = {"Threads": "1"} if platform == "CPU" else {}
     return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform), properties)

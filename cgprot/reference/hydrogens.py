@@ -5,7 +5,9 @@ import numpy as np
 from cgprot.beads import BeadSystem, Topology
 
 
-def place_hydrogens(topology: Topology, system: BeadSystem, reference: np.ndarray, beads: np.ndarray) -> np.ndarray:
+def place_hydrogens(
+    topology: Topology, system: BeadSystem, reference: np.ndarray, beads: np.ndarray
+) -> np.ndarray:
     """All-atom positions whose heavy atoms are `beads` exactly and whose hydrogens are near.
 
     Around every bead the reference structure's heavy atoms within two bonds are laid on the

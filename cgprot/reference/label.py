@@ -97,7 +97,9 @@ def label(
     topology = topology_of(structure.topology)
     relax = positions.shape[1] == system.n_beads and system.n_beads != len(topology.element)
     if relax:
-        positions = np.array([place_hydrogens(topology, system, structure.positions, frame) for frame in positions])
+        positions = np.array(
+            [place_hydrogens(topology, system, structure.positions, frame) for frame in positions]
+        )
     positions = _displaced(system, positions, config)
     xml = openmm.XmlSerializer.serialize(_held_system(structure, config))
     tasks = [
@@ -157,7 +159,9 @@ def label_sources(
     return entries
 
 
-def _read(path: Path, structure_path: Path, topology: Topology, system: BeadSystem, temperature: float | None):
+def _read(
+    path: Path, structure_path: Path, topology: Topology, system: BeadSystem, temperature: float | None
+):
     """Yield (positions, time, temperature) of every trajectory at `path`."""
     if path.is_dir() or path.suffix == ".h5":
         for frames in read_source(path):
@@ -165,7 +169,9 @@ def _read(path: Path, structure_path: Path, topology: Topology, system: BeadSyst
             if kelvin is None:
                 raise InputError(f"{path}: its temperature is not recorded: say --temperature")
             if not np.array_equal(frames.system.bead_name, system.bead_name):
-                raise InputError(f"{path}: its beads are not those of {structure_path}: give that protein's structure")
+                raise InputError(
+                    f"{path}: its beads are not those of {structure_path}: give that protein's structure"
+                )
             yield frames.positions.astype(float), frames.time, kelvin
     else:
         kelvin = trajectory_temperature(path, temperature)
@@ -175,8 +181,8 @@ def _read(path: Path, structure_path: Path, topology: Topology, system: BeadSyst
                 f"{structure_path}: {len(source.topology.element)} atoms, completed {len(topology.element)}: "
                 "give the all-atom structure the trajectory was made with (system.pdb)"
             )
-        frames = list(source)
-        yield np.array([frame.positions for frame in frames]), np.array([frame.time for frame in frames]), kelvin
+        steps = list(source)
+        yield np.array([step.positions for step in steps]), np.array([step.time for step in steps]), kelvin
 
 
 def _displaced(system: BeadSystem, positions: np.ndarray, config: LabelConfig) -> np.ndarray:

@@ -72,12 +72,16 @@ def _check(names: list[str], sequence: str) -> None:
         residue_name = PROTONATION_STATES.get(name, name)
         # Names of one or two letters are nucleotides.
         if len(residue_name) != 3 or not (_TEMPLATES / f"{residue_name}.pdb").is_file():
-            raise UsageError(f"--sequence {sequence}: unknown residue {name!r}: use names as ALA, joined by '-'")
+            raise UsageError(
+                f"--sequence {sequence}: unknown residue {name!r}: use names as ALA, joined by '-'"
+            )
         if (name == "ACE" and index > 0) or (name == "NME" and index < len(names) - 1):
             raise UsageError(f"--sequence {sequence}: cap {name} inside the chain: ACE comes first, NME last")
 
 
-def _place(a: np.ndarray, b: np.ndarray, c: np.ndarray, length: float, angle: float, dihedral: float) -> np.ndarray:
+def _place(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, length: float, angle: float, dihedral: float
+) -> np.ndarray:
     """The atom d with bond c-d, angle b-c-d and dihedral a-b-c-d (Å, degrees)."""
     angle, dihedral = np.radians(angle), np.radians(dihedral)
     axis = (c - b) / np.linalg.norm(c - b)

@@ -18,7 +18,14 @@ from cgprot.reference.forcefield import Implicit, create_system, partial_charges
 from cgprot.reference.peptide import as_quantity
 from cgprot.reference.structure import Structure, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
-from cgprot.units import ANGSTROM_PER_NM, FORCE_FROM_OPENMM, FS_PER_PS, KCAL_PER_KJ, PS_PER_NS, SECONDS_PER_DAY
+from cgprot.units import (
+    ANGSTROM_PER_NM,
+    FORCE_FROM_OPENMM,
+    FS_PER_PS,
+    KCAL_PER_KJ,
+    PS_PER_NS,
+    SECONDS_PER_DAY,
+)
 
 _FRICTION_PER_PS = 1.0
 
@@ -48,7 +55,9 @@ class _Task(NamedTuple):
     seed: int
 
 
-def sample(structure: Structure, config: SampleConfig, output: Path, source: dict, inputs: list[Path]) -> None:
+def sample(
+    structure: Structure, config: SampleConfig, output: Path, source: dict, inputs: list[Path]
+) -> None:
     """Run one trajectory per temperature, in parallel processes.
 
     ff14SB, Langevin middle integrator, rigid X-H bonds, no cutoff. The folder receives system.pdb,

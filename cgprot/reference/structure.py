@@ -88,7 +88,8 @@ def _refuse_not_finite(path: Path, fixer: PDBFixer) -> None:
     if not finite.all():
         atom = list(fixer.topology.atoms())[int(np.flatnonzero(~finite)[0])]
         raise InputError(
-            f"{path}: the position of {atom.name} of {atom.residue.name} {atom.residue.id} is not finite: mend that line"
+            f"{path}: the position of {atom.name} of {atom.residue.name} {atom.residue.id} is not finite: "
+            "mend that line"
         )
 
 

@@ -9,7 +9,9 @@ from cgprot.files.dataset import read_dataset, write_dataset
 
 @pytest.fixture
 def path(tmp_path, chignolin):
-    noisy = BeadFrames(chignolin.system, chignolin.positions, chignolin.forces, np.ones_like(chignolin.forces))
+    noisy = BeadFrames(
+        chignolin.system, chignolin.positions, chignolin.forces, np.ones_like(chignolin.forces)
+    )
     write_dataset(tmp_path / "set.h5", {"cln/300/0": chignolin, "cln/350/0": noisy})
     return tmp_path / "set.h5"
 

@@ -56,7 +56,9 @@ def test_errors_are_one_line(examples, tmp_path):
     with pytest.raises(StorageError, match="no such file"):
         AtomSource(tmp_path / "none.pdb", [])
     with pytest.raises(InputError, match="belong together"):
-        AtomSource(examples / "chignolin.pdb", [examples / "chignolin.pdb", examples / "../mappings/heavy.toml"])
+        AtomSource(
+            examples / "chignolin.pdb", [examples / "chignolin.pdb", examples / "../mappings/heavy.toml"]
+        )
     text = (examples / "chignolin.pdb").read_text().replace("   5.136  -0.305", "     nan  -0.305")
     (tmp_path / "nan.pdb").write_text(text)
     with pytest.raises(InputError, match="position of atom 1 is not finite"):

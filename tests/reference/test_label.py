@@ -104,13 +104,19 @@ def test_a_dataset_can_be_labelled(examples, tmp_path):
     assert list(labelled) == ["ala/300/0"]
     assert len(labelled["ala/300/0"]) == 2
     with pytest.raises(InputError, match="not those of"):
-        label_sources([tmp_path / "ala.h5"], examples / "chignolin.pdb", "ala", None, 5, LabelConfig(samples=10))
+        label_sources(
+            [tmp_path / "ala.h5"], examples / "chignolin.pdb", "ala", None, 5, LabelConfig(samples=10)
+        )
 
 
 def test_mapped_forces_scatter_around_the_mean_force(examples, dipeptide, system, frames):
     """Instantaneous forces are the mean force plus noise that the label's average takes away."""
     entries, _ = map_trajectories(
-        examples / "alanine_dipeptide.pdb", [examples / "alanine_dipeptide.trr"], load_rules("heavy"), "ala", 300.0
+        examples / "alanine_dipeptide.pdb",
+        [examples / "alanine_dipeptide.trr"],
+        load_rules("heavy"),
+        "ala",
+        300.0,
     )
     instantaneous = entries["ala/300/0"].forces
     mean = run(dipeptide, system, frames).forces

@@ -85,7 +85,9 @@ def dihedral(a, b, c, d) -> float:
 
 def test_peptide_has_the_geometry_it_promises():
     peptide = build_peptide("ALA-PRO-TRP-LYS")
-    atoms = {(a.residue.index, a.name): x for a, x in zip(peptide.topology.atoms(), peptide.positions, strict=True)}
+    atoms = {
+        (a.residue.index, a.name): x for a, x in zip(peptide.topology.atoms(), peptide.positions, strict=True)
+    }
     for i in range(3):
         n, ca, c = (atoms[i, name] for name in ("N", "CA", "C"))
         n2, ca2, c2 = (atoms[i + 1, name] for name in ("N", "CA", "C"))
@@ -99,7 +101,12 @@ def test_peptide_has_the_geometry_it_promises():
 
 @pytest.mark.parametrize(
     ("sequence", "words"),
-    [("ACE-XXX", "unknown residue 'XXX'"), ("ALA-ACE", "cap ACE inside"), ("DA-DC", "unknown"), ("", "unknown")],
+    [
+        ("ACE-XXX", "unknown residue 'XXX'"),
+        ("ALA-ACE", "cap ACE inside"),
+        ("DA-DC", "unknown"),
+        ("", "unknown"),
+    ],
 )
 def test_wrong_sequences_are_refused(sequence, words):
     with pytest.raises(UsageError, match=words):

@@ -1,0 +1,1 @@
+"""Looking at frames, simulated or mapped alike."""

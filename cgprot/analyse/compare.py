@@ -1,0 +1,80 @@
+"""How far two Ramachandran maps are apart."""
+
+import numpy as np
+from scipy.special import rel_entr
+
+BINS = 36  # 10° each
+
+
+def ramachandran_histogram(phi_psi: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Counts of φ and ψ, pooled over everything but the last axis.
+
+    Parameters
+    ----------
+    phi_psi : (..., 2) [degrees, -180 to 180]; pairs that are not finite are left out
+
+    Returns
+    -------
+    (bins, bins), φ along the first axis, ψ along the second
+    """
+    pairs = phi_psi.reshape(-1, 2)
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    limits = [(-180.0, 180.0)] * 2
+    return np.histogram2d(pairs[:, 0], pairs[:, 1], bins=bins, range=limits)[0]
+
+
+def pooled_map(ensemble: list[np.ndarray]) -> np.ndarray:
+    """Histogram of all replicas together, (BINS, BINS)."""
+    return np.sum([ramachandran_histogram(replica) for replica in ensemble], axis=0)
+
+
+def jensen_shannon(first: np.ndarray, second: np.ndarray) -> float:
+    """Jensen-Shannon divergence of two histograms, logarithms to base 2.
+
+    0 where the distributions are equal, 1 where they share no bin (Lin, doi:10.1109/18.61115).
+
+    Parameters
+    ----------
+    first, second : counts or probabilities, same shape
+
+    Raises
+    ------
+    ValueError
+        if a histogram is empty or the shapes differ
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"histograms of shapes {first.shape} and {second.shape}: use the same bins")
+    if first.sum() <= 0 or second.sum() <= 0:
+        raise ValueError("empty histogram: give at least one count in each")
+    p, q = first / first.sum(), second / second.sum()
+    middle = (p + q) / 2
+    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
+
+
+def ramachandran_divergence(first: list[np.ndarray], second: list[np.ndarray]) -> float:
+    """Jensen-Shannon divergence of the φ/ψ maps of two ensembles.
+
+    Parameters
+    ----------
+    first, second : one (n_frames, n_residues, 2) [degrees] for each replica
+
+    Returns
+    -------
+    0 to 1; nan where an ensemble has no φ/ψ pair
+    """
+    maps = [pooled_map(ensemble) for ensemble in (first, second)]
+    if any(counts.sum() == 0 for counts in maps):
+        return float("nan")
+    return jensen_shannon(*maps)
+
+
+def divergence_of_halves(ensemble: list[np.ndarray]) -> float:
+    """Divergence of an ensemble's first half from its second: what too little sampling alone makes.
+
+    Parameters
+    ----------
+    ensemble : one (n_frames, n_residues, 2) [degrees] for each replica; each is cut in the middle
+    """
+    first = [replica[: len(replica) // 2] for replica in ensemble]
+    second = [replica[len(replica) // 2 :] for replica in ensemble]
+    return ramachandran_divergence(first, second)

@@ -1,0 +1,146 @@
+"""Everything the report says about one replica, and what went wrong in it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from cgprot.analyse.chirality import chirality_flips, stereocentres
+from cgprot.analyse.dihedrals import backbone_dihedrals, cis_flips, omega_beads, peptide_omega
+from cgprot.analyse.structure import backbone, bond_lengths, broken_bonds, radius_of_gyration, rmsd, rmsf
+from cgprot.beads import BeadFrames, BeadSystem
+from cgprot.errors import InputError
+from cgprot.files.sources import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One replica, measured against its first frame.
+
+    Attributes
+    ----------
+    frames : BeadFrames
+    backbone_rmsd, radius_of_gyration : (n_frames,) [Å]
+    bond_deviation : (n_frames, n_bonds) [Å], length less that at the start
+    broken : (n_frames, n_bonds) bool
+    inverted : (n_frames, n_centres) bool
+    isomerised : (n_frames, n_omega) bool
+    phi_psi : (n_frames, n_residues, 2) [degrees]
+    fluctuation : (n_alpha,) [Å], RMSF of every CA
+    """
+
+    frames: BeadFrames
+    backbone_rmsd: np.ndarray
+    radius_of_gyration: np.ndarray
+    bond_deviation: np.ndarray
+    broken: np.ndarray
+    inverted: np.ndarray
+    isomerised: np.ndarray
+    phi_psi: np.ndarray
+    fluctuation: np.ndarray
+
+
+class Ensemble(NamedTuple):
+    """A source with the measurements of its replicas."""
+
+    source: Source
+    replicas: list[Measurement]
+    is_reference: bool
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def pooled(self, quantity: str) -> np.ndarray:
+        """One quantity of every replica, all frames in a row."""
+        return np.concatenate([getattr(replica, quantity) for replica in self.replicas])
+
+    @property
+    def phi_psi(self) -> list[np.ndarray]:
+        """(n_frames, n_residues, 2) [degrees] of every replica."""
+        return [replica.phi_psi for replica in self.replicas]
+
+
+class Event(NamedTuple):
+    """The first time that a bond, a stereocentre or a peptide bond went wrong."""
+
+    kind: str
+    beads: str
+    time: float  # [ps]
+    share: float  # of all frames in which it is wrong
+    at_end: bool  # still wrong in the last frame
+
+
+def measure(frames: BeadFrames) -> Measurement:
+    """Measure one replica.
+
+    Raises
+    ------
+    InputError
+        if there is no frame, or the first is not finite
+    """
+    start = _start(frames)
+    system, positions = frames.system, frames.positions
+    lengths = bond_lengths(positions, system.bonds)
+    at_start = bond_lengths(start[None], system.bonds)[0]
+    omega_at_start = peptide_omega(start[None], system)[0]
+    return Measurement(
+        frames=frames,
+        backbone_rmsd=rmsd(positions, start, backbone(system)),
+        radius_of_gyration=radius_of_gyration(positions, system.mass),
+        bond_deviation=lengths - at_start,
+        broken=broken_bonds(lengths, at_start),
+        inverted=chirality_flips(positions, start, stereocentres(system)),
+        isomerised=cis_flips(peptide_omega(positions, system), omega_at_start),
+        phi_psi=backbone_dihedrals(positions, system),
+        fluctuation=rmsf(positions, alpha_carbons(system), backbone(system)),
+    )
+
+
+def alpha_carbons(system: BeadSystem) -> np.ndarray:
+    """Indices of the beads CA."""
+    return np.flatnonzero(system.bead_name == "CA")
+
+
+def not_finite(frames: BeadFrames) -> np.ndarray:
+    """(n_frames,) bool, frames in which a position is not a number."""
+    return ~np.isfinite(frames.positions).all(axis=(1, 2))
+
+
+def events(measurement: Measurement) -> list[Event]:
+    """What went wrong at any time, first things first."""
+    system = measurement.frames.system
+    subjects = (
+        ("bond broken", measurement.broken, system.bonds),
+        ("stereocentre inverted", measurement.inverted, stereocentres(system)[:, :1]),
+        ("peptide bond isomerised", measurement.isomerised, omega_beads(system)[:, 1:3]),
+    )
+    found = [event for subject in subjects for event in _events(measurement.frames, *subject)]
+    return sorted(found, key=lambda event: event.time)
+
+
+def _events(frames: BeadFrames, kind: str, wrong: np.ndarray, beads: np.ndarray) -> list[Event]:
+    return [
+        Event(
+            kind,
+            " – ".join(describe_bead(frames.system, bead) for bead in beads[column]),
+            float(frames.time[wrong[:, column].argmax()]),
+            float(wrong[:, column].mean()),
+            bool(wrong[-1, column]),
+        )
+        for column in np.flatnonzero(wrong.any(axis=0))
+    ]
+
+
+def describe_bead(system: BeadSystem, bead: int) -> str:
+    """A bead as people name it, "CA LEU 12 A"."""
+    name = f"{system.bead_name[bead]} {system.residue_name[bead]} {system.residue_id[bead]}"
+    return f"{name} {system.chain[bead]}".strip()
+
+
+def _start(frames: BeadFrames) -> np.ndarray:
+    if len(frames) == 0:
+        raise InputError("a replica without frames: leave it out or run it first")
+    if not np.isfinite(frames.positions[0]).all():
+        raise InputError("the first frame holds positions that are not finite: leave that replica out")
+    return frames.positions[0]

@@ -1,0 +1,199 @@
+"""The numbers of a report: its verdict, its headline table and its CSV files."""
+
+import csv
+import io
+from typing import NamedTuple
+
+import numpy as np
+
+from cgprot.analyse.compare import divergence_of_halves, ramachandran_divergence
+from cgprot.analyse.dihedrals import phi_psi_beads
+from cgprot.analyse.measure import Ensemble, Event, Measurement, events, not_finite
+
+_RESULTS_HEADER = (
+    "source,replica,time_ps,backbone_rmsd_A,radius_of_gyration_A,broken_bonds,chirality_flips,cis_flips"
+)
+_DAMAGE = (
+    ("broken", "bond", "broke"),
+    ("inverted", "stereocentre", "inverted"),
+    ("isomerised", "peptide bond", "changed between cis and trans"),
+)
+
+
+class Row(NamedTuple):
+    """A line of the headline table."""
+
+    label: str
+    meaning: str
+    cells: list[str]
+
+
+class Verdict(NamedTuple):
+    """What to think of a run, in a sentence."""
+
+    name: str
+    sound: bool
+    sentence: str
+
+
+class Divergence(NamedTuple):
+    """How far the φ/ψ map of a run is from that of a reference."""
+
+    run: str
+    reference: str
+    divergence: float
+    of_halves: float  # of the reference from itself
+    note: str
+
+
+def n_damaged(ensemble: Ensemble, quantity: str) -> int:
+    """Bonds or centres that were wrong at any time, counted in every replica."""
+    return sum(int(getattr(replica, quantity).any(axis=0).sum()) for replica in ensemble.replicas)
+
+
+def n_not_finite(ensemble: Ensemble) -> int:
+    """Frames of all replicas in which a position is not a number."""
+    return sum(int(not_finite(replica.frames).sum()) for replica in ensemble.replicas)
+
+
+def verdict(ensemble: Ensemble) -> Verdict:
+    """One sentence on whether the run kept its chemistry, and how far it went."""
+    faults = [
+        f"{count} {noun}{'s' if count > 1 else ''} {verb}"
+        for quantity, noun, verb in _DAMAGE
+        if (count := n_damaged(ensemble, quantity))
+    ]
+    if count := n_not_finite(ensemble):
+        faults.append(f"{count} frame{'s' if count > 1 else ''} not finite")
+    distance = f"the backbone came up to {_largest(ensemble.pooled('backbone_rmsd'))} Å from its start"
+    if faults:
+        return Verdict(ensemble.name, False, f"the chemistry did not hold: {', '.join(faults)}; {distance}.")
+    return Verdict(
+        ensemble.name, True, f"all bonds, stereocentres and peptide bonds stayed as they were; {distance}."
+    )
+
+
+def headline(ensembles: list[Ensemble]) -> list[Row]:
+    """The lines of the headline table, a cell for each source."""
+    rows = [
+        ("frames", "of all replicas together", _n_frames),
+        ("replicas", "independent trajectories", lambda ensemble: str(len(ensemble.replicas))),
+        ("time per replica [ps]", "from the first to the last frame", _duration),
+        ("temperature [K]", "as recorded with the frames", _temperature),
+        ("largest backbone RMSD [Å]", "after superposition on the start; N, CA, C, O", _largest_rmsd),
+        ("radius of gyration [Å]", "mean ± standard deviation over all frames", _gyration),
+        ("broken bonds", "ever longer by 0.5 Å than at the start", _counter("broken")),
+        ("chirality flips", "stereocentres ever inverted; none should be", _counter("inverted")),
+        ("cis/trans flips", "peptide bonds whose ω ever crossed ±90°", _counter("isomerised")),
+        ("frames not finite", "a position is not a number: the run exploded", lambda e: str(n_not_finite(e))),
+    ]
+    return [Row(label, meaning, [cell(each) for each in ensembles]) for label, meaning, cell in rows]
+
+
+def divergence_table(ensembles: list[Ensemble]) -> list[Divergence]:
+    """Every run against every reference."""
+    references = [ensemble for ensemble in ensembles if ensemble.is_reference]
+    runs = [ensemble for ensemble in ensembles if not ensemble.is_reference]
+    halves = [divergence_of_halves(reference.phi_psi) for reference in references]
+    return [
+        Divergence(
+            run.name,
+            reference.name,
+            ramachandran_divergence(run.phi_psi, reference.phi_psi),
+            of_halves,
+            "" if _residues(run) == _residues(reference) else "different residues: not the same protein",
+        )
+        for run in runs
+        for reference, of_halves in zip(references, halves, strict=True)
+    ]
+
+
+def all_events(ensembles: list[Ensemble]) -> list[tuple[str, int, Event]]:
+    """Source, replica and event of everything that went wrong in the runs and the references."""
+    return [
+        (ensemble.name, number, event)
+        for ensemble in ensembles
+        for number, replica in enumerate(ensemble.replicas)
+        for event in events(replica)
+    ]
+
+
+def results_csv(ensembles: list[Ensemble]) -> str:
+    """One line for each frame of each replica; counts are of that frame."""
+    stream = io.StringIO()
+    stream.write(_RESULTS_HEADER + "\n")
+    writer = csv.writer(stream, lineterminator="\n")
+    for ensemble in ensembles:
+        for number, replica in enumerate(ensemble.replicas):
+            writer.writerows((ensemble.name, number, *row) for row in _frame_rows(replica))
+    return stream.getvalue()
+
+
+def events_csv(ensembles: list[Ensemble]) -> str:
+    """One line for each bond or centre that went wrong."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("source", "replica", "event", "beads", "first_time_ps", "share_of_frames", "at_end"))
+    for name, number, event in all_events(ensembles):
+        numbers = (_ps(event.time), f"{event.share:.4g}", int(event.at_end))
+        writer.writerow((name, number, event.kind, event.beads, *numbers))
+    return stream.getvalue()
+
+
+def _frame_rows(replica: Measurement):
+    counts = [getattr(replica, quantity).sum(axis=1).tolist() for quantity, _, _ in _DAMAGE]
+    time = [_ps(value) for value in replica.frames.time]
+    lengths = (replica.backbone_rmsd, replica.radius_of_gyration)
+    return zip(time, *([f"{value:.4f}" for value in each] for each in lengths), *counts, strict=True)
+
+
+def _ps(time: float) -> str:
+    """A time to 0.1 fs: a DCD keeps its step as float32, and what that adds is no information."""
+    return f"{round(float(time), 4):.12g}"
+
+
+def _counter(quantity: str):
+    def cell(ensemble: Ensemble) -> str:
+        count = n_damaged(ensemble, quantity)
+        total = sum(getattr(replica, quantity).shape[1] for replica in ensemble.replicas)
+        return f"{count} of {total}"
+
+    return cell
+
+
+def _n_frames(ensemble: Ensemble) -> str:
+    return str(sum(len(replica.frames) for replica in ensemble.replicas))
+
+
+def _duration(ensemble: Ensemble) -> str:
+    return _span([float(replica.frames.time[-1] - replica.frames.time[0]) for replica in ensemble.replicas])
+
+
+def _temperature(ensemble: Ensemble) -> str:
+    known = [r.frames.temperature for r in ensemble.replicas if r.frames.temperature is not None]
+    return _span(known) if known else "not recorded"
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.6g}", f"{max(values):.6g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _largest_rmsd(ensemble: Ensemble) -> str:
+    return _largest(ensemble.pooled("backbone_rmsd"))
+
+
+def _largest(values: np.ndarray) -> str:
+    finite = values[np.isfinite(values)]
+    return f"{finite.max():.2f}" if len(finite) else "?"
+
+
+def _gyration(ensemble: Ensemble) -> str:
+    values = ensemble.pooled("radius_of_gyration")
+    values = values[np.isfinite(values)]
+    return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) else "?"
+
+
+def _residues(ensemble: Ensemble) -> list[str]:
+    system = ensemble.replicas[0].frames.system
+    return system.residue_name[phi_psi_beads(system)[:, 2]].tolist()

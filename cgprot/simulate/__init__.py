@@ -1,0 +1,1 @@
+"""Running a potential: noise, integrator, guards, records."""

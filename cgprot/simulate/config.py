@@ -1,0 +1,60 @@
+"""What a simulation is asked to do."""
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from cgprot.units import FS_PER_PS
+
+
+class SimulateConfig(BaseModel):
+    """Langevin dynamics of replicas that differ in their noise alone.
+
+    Equal seeds give equal noise: an independent repetition needs another seed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    temperature: float = Field(default=300.0, ge=0)  # K
+    time_ps: float = Field(default=100.0, gt=0)
+    timestep_fs: float = Field(default=2.0, gt=0, le=20)
+    friction_per_ps: float = Field(default=1.0, ge=0)
+    replicas: int = Field(default=1, ge=1)
+    seed: int = Field(default=1, ge=0, lt=2**64)
+    output_every_ps: float = Field(default=1.0, gt=0)
+    checkpoint_every_ps: float = Field(default=10.0, gt=0)
+    guard_every_steps: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _whole_steps(self) -> "SimulateConfig":
+        for name in ("time_ps", "output_every_ps", "checkpoint_every_ps"):
+            steps = getattr(self, name) * FS_PER_PS / self.timestep_fs
+            if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
+                raise ValueError(
+                    f"{name} {getattr(self, name):g} is {steps:.6g} steps of {self.timestep_fs:g} fs: "
+                    f"choose a whole number of steps"
+                )
+        if self.output_every_ps > self.time_ps:
+            raise ValueError(
+                f"output_every_ps {self.output_every_ps:g} exceeds time_ps {self.time_ps:g}: "
+                f"no frame would be written"
+            )
+        return self
+
+    @property
+    def timestep_ps(self) -> float:
+        return self.timestep_fs / FS_PER_PS
+
+    def steps(self, time_ps: float) -> int:
+        """The nearest number of steps in a time."""
+        return round(time_ps * FS_PER_PS / self.timestep_fs)
+
+    @property
+    def n_steps(self) -> int:
+        return self.steps(self.time_ps)
+
+    @property
+    def output_steps(self) -> int:
+        return self.steps(self.output_every_ps)
+
+    @property
+    def checkpoint_steps(self) -> int:
+        return self.steps(self.checkpoint_every_ps)

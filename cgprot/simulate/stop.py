@@ -1,0 +1,74 @@
+"""One process to a run folder, and a way to end it that loses nothing."""
+
+import fcntl
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from cgprot.errors import CgprotError, StorageError
+
+LOCK_FILE = ".lock"
+
+
+class Interrupted(CgprotError):
+    """A run was asked to end by a signal, wrote its checkpoint and ended (exit code 128 + signal)."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
+
+
+class StopSignal:
+    """The first SIGINT or SIGTERM, remembered instead of obeyed; the second one kills as usual."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._former: dict[int, object] = {}
+
+    @property
+    def name(self) -> str:
+        return signal.Signals(self.number).name if self.number else ""
+
+    def __enter__(self) -> "StopSignal":
+        # Python allows handlers in the main thread only; elsewhere the caller stops the run.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _remember(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._former = {}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` against every other process; a killed one lets go by itself.
+
+    Raises
+    ------
+    StorageError
+        if another process runs in it
+    """
+    path = Path(folder) / LOCK_FILE
+    try:
+        stream = open(path, "a")  # noqa: SIM115
+    except OSError as error:
+        raise StorageError(f"{path}: could not be opened ({error}): check the folder")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(f"{folder}: another process runs in it: wait for it or choose another folder")
+        yield

@@ -1,0 +1,150 @@
+import csv
+import re
+
+import numpy as np
+import pytest
+
+from cgprot.analyse.measure import events, measure
+from cgprot.analyse.report import analyse, write_report
+from cgprot.beads import BeadFrames
+from cgprot.errors import InputError, UsageError
+from cgprot.files.dataset import write_dataset
+from cgprot.files.sources import Source
+
+
+def changed(frames, change):
+    positions = frames.positions.copy()
+    change(positions)
+    return BeadFrames(frames.system, positions, time=frames.time, temperature=frames.temperature)
+
+
+def mirror_from(frame):
+    def change(positions):
+        positions[frame:] *= [1, 1, -1]
+
+    return change
+
+
+def tear_last_bead_in(frame):
+    def change(positions):
+        positions[frame, -1] += 30.0
+
+    return change
+
+
+def rows_of(path):
+    with open(path) as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_results_say_what_every_frame_is_like(tmp_path, wobbling):
+    damaged = changed(wobbling(), mirror_from(12))
+    write_report(
+        [("run", [wobbling(seed=1), damaged])], [("reference", [wobbling(seed=3)])], tmp_path / "out"
+    )
+    rows = rows_of(tmp_path / "out" / "results.csv")
+    header = (
+        "source replica time_ps backbone_rmsd_A radius_of_gyration_A broken_bonds chirality_flips cis_flips"
+    )
+    assert " ".join(rows[0]) == header
+    assert [(row["source"], row["replica"]) for row in rows] == (
+        [("run", "0")] * 20 + [("run", "1")] * 20 + [("reference", "0")] * 20
+    )
+    assert [float(row["time_ps"]) for row in rows[:20]] == [2.0 * frame for frame in range(20)]
+    assert [int(row["chirality_flips"]) for row in rows[20:40]] == [0] * 12 + [6] * 8
+    assert all(row["broken_bonds"] == "0" and row["cis_flips"] == "0" for row in rows)
+    assert max(float(row["backbone_rmsd_A"]) for row in rows[:20]) < 0.1
+    assert min(float(row["backbone_rmsd_A"]) for row in rows[32:40]) > 0.5
+
+
+def test_the_verdict_names_what_went_wrong(tmp_path, wobbling):
+    sound = ("sound", [wobbling(seed=1)])
+    mirrored = ("mirrored", [changed(wobbling(), mirror_from(12))])
+    torn = ("torn", [changed(wobbling(), tear_last_bead_in(4))])
+    write_report([sound, mirrored, torn], [], tmp_path / "out", "All three")
+    page = (tmp_path / "out" / "report.html").read_text()
+    verdicts = dict(re.findall(r'class="verdict[^"]*"><strong>(\w+)</strong>: (.*?)</p>', page))
+    assert verdicts["sound"].startswith("all bonds, stereocentres and peptide bonds stayed")
+    assert "did not hold: 6 stereocentres inverted;" in verdicts["mirrored"]
+    assert "1 bond broke" in verdicts["torn"]
+    assert re.findall(r'class="verdict bad"><strong>(\w+)', page) == ["mirrored", "torn"]
+    assert "<title>All three</title>" in page
+
+
+def test_the_page_needs_no_network(tmp_path, wobbling):
+    write_report([Source("a run", [wobbling()], {"config": {"seed": 7}})], [], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert re.findall(r"""(?:src|href)=["'](?!data:image/png;base64,)""", page) == []
+    assert "http" not in page
+    assert "url(" not in page
+    assert "seed" in page.split("<details>")[1]
+    pngs = sorted((tmp_path / "out" / "figures").iterdir())
+    assert page.count("data:image/png;base64,") == len(pngs) == 5
+    assert all(png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for png in pngs)
+
+
+def test_names_from_outside_are_escaped(tmp_path, wobbling):
+    write_report([("<script>", [wobbling()])], [], tmp_path / "out")
+    assert "<script>" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_an_exploded_run_is_reported_not_hidden(tmp_path, wobbling):
+    def explode(positions):
+        positions[15:] = np.nan
+
+    write_report([("run", [changed(wobbling(), explode)])], [("reference", [wobbling()])], tmp_path / "out")
+    assert "5 frames not finite" in (tmp_path / "out" / "report.html").read_text()
+    rows = rows_of(tmp_path / "out" / "results.csv")
+    assert rows[14]["broken_bonds"] == "0"
+    assert rows[15]["broken_bonds"] == str(len(wobbling().system.bonds))
+    assert rows[15]["backbone_rmsd_A"] == "nan"
+
+
+def test_an_event_tells_what_when_and_for_how_long(wobbling):
+    (event,) = events(measure(changed(wobbling(), tear_last_bead_in(4))))[:1]
+    assert (event.kind, event.beads) == ("bond broken", "N NME 5 A – C NME 5 A")
+    assert (event.time, event.share, event.at_end) == (8.0, 0.05, False)
+
+
+def test_alike_names_stay_apart(tmp_path, wobbling):
+    write_report([("run", [wobbling()]), ("run", [wobbling(seed=5)])], [], tmp_path / "out")
+    assert {row["source"] for row in rows_of(tmp_path / "out" / "results.csv")} == {"run", "run (2)"}
+
+
+def test_a_folder_with_content_is_refused_and_left_alone(tmp_path, wobbling):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+    with pytest.raises(UsageError, match="exists already"):
+        write_report([("run", [wobbling()])], [], tmp_path / "out")
+    with pytest.raises(UsageError, match="exists already"):  # before anything is measured or read
+        write_report([], [], tmp_path / "out")
+    with pytest.raises(UsageError, match="exists already"):
+        analyse([tmp_path / "nowhere"], [], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_files_in_a_report_out(tmp_path, wobbling):
+    write_dataset(tmp_path / "mapped.h5", {"valines/300/0": wobbling(), "valines/300/1": wobbling(seed=4)})
+    write_dataset(tmp_path / "other.h5", {"valines/300/0": wobbling(seed=5)})
+    analyse([tmp_path / "mapped.h5"], [tmp_path / "other.h5"], tmp_path / "out")
+    rows = rows_of(tmp_path / "out" / "results.csv")
+    assert [row["source"] for row in rows] == ["mapped"] * 40 + ["other"] * 20
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Jensen-Shannon" in page
+    assert "different residues" not in page
+
+
+def test_nothing_is_written_when_a_source_cannot_be_measured(tmp_path, wobbling, valines):
+    def blank(positions):
+        positions[0] = np.nan
+
+    bad = changed(wobbling(), blank)
+    with pytest.raises(InputError, match="run, replica 1: the first frame"):
+        write_report([("run", [wobbling(), bad])], [], tmp_path / "out")
+    with pytest.raises(InputError, match="without frames"):
+        write_report(
+            [("run", [BeadFrames(valines[0], np.empty((0, *valines[1].shape)))])], [], tmp_path / "out"
+        )
+    with pytest.raises(InputError, match="at least one run"):
+        write_report([], [], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,117 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from chain import chain_forces, chain_start, chain_system
+from scipy.stats import chi2
+
+from cgprot.errors import InputError
+from cgprot.simulate.guard import Guard, largest_temperature
+from cgprot.simulate.langevin import maxwell_boltzmann
+
+LATE, EARLY = 50.0, 0.5
+
+
+def _sane(n_replicas=3):
+    positions = np.repeat(chain_start().positions, n_replicas, axis=0)
+    velocities = maxwell_boltzmann(1, np.arange(n_replicas), chain_system().mass, 300.0)
+    energy, forces = chain_forces(positions)
+    return {"positions": positions, "velocities": velocities, "energy": energy, "forces": forces}
+
+
+def _violations(temperature=300.0, friction=1.0, time_ps=LATE, **changed):
+    guard = Guard(chain_system(), _sane()["positions"], temperature, friction)
+    return guard.violations(**(_sane() | changed), time_ps=time_ps)
+
+
+def _with(name, place, value):
+    array = _sane()[name].copy()
+    array[place] = value
+    return {name: array}
+
+
+def test_sane_replicas_pass():
+    assert _violations() == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("name", "place", "said"),
+    [
+        ("positions", (1, 2, 0), "replica 1: position of C of GLY 1 A is"),
+        ("forces", (2, 3, 1), "replica 2: force on O of GLY 1 A is"),
+        ("energy", 0, "replica 0: energy is"),
+    ],
+)
+def test_not_finite(name, place, said, value):
+    (violation,) = _violations(**_with(name, place, value))
+    assert str(violation).startswith(said)
+
+
+def test_force_limit():
+    assert _violations(**_with("forces", (1, 4), [600.0, 0.0, 799.0])) == []
+    (violation,) = _violations(**_with("forces", (1, 4), [600.0, 0.0, -801.0]))
+    assert str(violation) == "replica 1: force on N of ALA 2 A is 1000.8 kcal/mol/Å (limit 1000)"
+
+
+@pytest.mark.parametrize(("change", "caught"), [(0.49, False), (0.51, True), (-0.49, False), (-0.51, True)])
+def test_bond_may_change_by_half_an_angstrom(change, caught):
+    positions = _sane()["positions"].copy()
+    bond = positions[2, 5] - positions[2, 4]
+    positions[2, 5] += change * bond / np.linalg.norm(bond)
+    violations = _violations(positions=positions)
+    assert bool(violations) == caught
+    if caught:
+        assert str(violations[0]) == "replica 2: change of bond N-CA of ALA 2 A is 0.51 Å (limit 0.5)"
+
+
+def test_hot_replica_is_caught_after_the_allowance():
+    hot = _sane()["velocities"].copy()
+    hot[1] *= 4.0
+    (violation,) = _violations(velocities=hot)
+    assert (violation.replica, violation.what) == (1, "temperature")
+    assert _violations(velocities=hot, time_ps=EARLY) == []
+    assert _violations(velocities=hot, friction=0.1, time_ps=9.9) == []
+    assert len(_violations(velocities=hot, friction=0.1, time_ps=10.1)) == 1
+    assert _violations(velocities=hot, friction=0.0) == []
+    assert _violations(velocities=hot, temperature=0.0) == []
+
+
+def test_every_bad_replica_is_named_once():
+    positions = _sane()["positions"].copy()
+    positions[0, 0] += 900.0
+    positions[2, 3] = np.nan
+    violations = _violations(positions=positions, **_with("forces", (0, 0), 1e9))
+    assert [violation.replica for violation in violations] == [0, 2]
+    assert violations[0].what == "change of bond"
+
+
+@pytest.mark.parametrize("n_beads", [1, 10, 100, 1000])
+def test_temperature_limit_is_exceeded_by_chance_less_than_exp_minus_50(n_beads):
+    degrees = 3 * n_beads
+    limit = largest_temperature(300.0, degrees)
+    assert chi2.logsf(limit / 300.0 * degrees, degrees) < -50.0
+    # And not wide for nothing: 0.9 of the way out it is well above exp(-50).
+    nearer = 1.0 + 0.9 * (limit / 300.0 - 1.0)
+    assert chi2.logsf(nearer * degrees, degrees) > -50.0
+
+
+def test_temperature_limit_is_ten_sigma_for_many_beads():
+    assert largest_temperature(300.0, 300_000) == pytest.approx(
+        300 * (1 + 10 * np.sqrt(2 / 300_000)), rel=1e-3
+    )
+
+
+def test_molecule_cut_by_a_box_is_refused():
+    positions = chain_start().positions.copy()
+    positions[0, 3:] += 40.0
+    with pytest.raises(
+        InputError, match=r"starting frame 0: bond C-O of GLY 1 A is .* make the molecule whole"
+    ):
+        Guard(chain_system(), positions, 300.0, 1.0)
+
+
+def test_beads_without_bonds():
+    system = dataclasses.replace(chain_system(), bonds=np.empty((0, 2), dtype=int))
+    guard = Guard(system, _sane()["positions"], 300.0, 1.0)
+    assert guard.violations(**_sane(), time_ps=LATE) == []

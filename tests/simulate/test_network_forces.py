@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from chain import N_BEADS, chain_start, chain_system
+
+from cgprot.model.potential import ModelConfig, Potential
+from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.forces import forces_from
+from cgprot.simulate.run import resume, simulate
+from cgprot.simulate.state import CHECKPOINT, load_state
+
+
+@pytest.fixture(scope="module")
+def potential():
+    torch.manual_seed(1)
+    return Potential(ModelConfig(channels=4, layers=1, rbf=8)).double()
+
+
+@pytest.fixture(scope="module")
+def forces(potential):
+    return forces_from(potential, chain_system().bead_type)
+
+
+def _positions(n_replicas):
+    generator = np.random.default_rng(3)
+    return chain_start().positions + generator.normal(scale=0.1, size=(n_replicas, N_BEADS, 3))
+
+
+def test_forces_are_the_slope_of_the_energy(forces):
+    positions, h = _positions(2), 1e-5
+    energy, force = forces(positions)
+    assert (energy.shape, force.shape) == ((2,), (2, N_BEADS, 3))
+    assert energy.dtype == force.dtype == np.float64
+    for bead, axis in ((0, 0), (3, 2)):
+        shift = np.zeros_like(positions)
+        shift[:, bead, axis] = h
+        slope = (forces(positions + shift)[0] - forces(positions - shift)[0]) / (2 * h)
+        np.testing.assert_allclose(force[:, bead, axis], -slope, rtol=1e-6, atol=1e-9)
+
+
+def test_replicas_do_not_see_each_other(forces):
+    together = forces(_positions(3))
+    alone = [forces(positions[None]) for positions in _positions(3)]
+    np.testing.assert_allclose(together[0], np.concatenate([energy for energy, _ in alone]), rtol=1e-12)
+    np.testing.assert_allclose(together[1], np.concatenate([force for _, force in alone]), atol=1e-12)
+
+
+def test_another_cutoff_is_used(potential, forces):
+    short = forces_from(potential, chain_system().bead_type, cutoff=2.0)
+    assert np.abs(short(_positions(1))[1] - forces(_positions(1))[1]).max() > 1e-6
+
+
+def test_single_precision_far_from_the_origin(potential):
+    single = forces_from(Potential(potential.config), chain_system().bead_type)
+    near, far = single(_positions(1))[1], single(_positions(1) + 1e4)[1]
+    np.testing.assert_allclose(far, near, atol=1e-5 * np.abs(near).max())
+
+
+def test_a_network_runs_and_resumes(forces, tmp_path):
+    config = SimulateConfig(temperature=10.0, time_ps=0.04, replicas=2, output_every_ps=0.01)
+    simulate(chain_start(), forces, config, tmp_path / "whole", {}, [])
+    shorter = config.model_copy(update={"time_ps": 0.02})
+    simulate(chain_start(), forces, shorter, tmp_path / "parts", {}, [])
+    resume(tmp_path / "parts", forces, time_ps=0.04)
+    whole, parts = (load_state(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
+    np.testing.assert_array_equal(whole.positions, parts.positions)
+    assert whole.step == parts.step == 20

@@ -1,0 +1,92 @@
+"""The verbs as a user types them: what comes out, and how a wrong call ends."""
+
+import json
+
+import MDAnalysis
+import numpy as np
+import pytest
+
+from cgprot.cli import main
+from cgprot.files.dataset import read_dataset
+
+
+def call(capsys, *arguments) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of one call."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as exit:
+        code = exit.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_sample_map_label(capsys, tmp_path):
+    """The first half of the street, on a peptide."""
+    run, mapped, labelled = tmp_path / "run", tmp_path / "gly.h5", tmp_path / "gly_mean.h5"
+    options = ["--time-ps", 0.5, "--every-ps", 0.1, "--equilibrate-ps", 0.1, "--temperature", 300, 400]
+    assert call(capsys, "sample", "--sequence", "ACE-GLY-NME", "-o", run, *options)[0] == 0
+    record = json.loads((run / "run.json").read_text())
+    assert record["trajectories"] == {"300K.trr": 300.0, "400K.trr": 400.0}
+    assert record["config"]["seed"] == 1
+    assert len(MDAnalysis.Universe(run / "system.psf", run / "300K.trr").trajectory) == 5
+
+    trajectories = [run / "300K.trr", run / "400K.trr"]
+    code, out, _ = call(capsys, "map", run / "system.psf", *trajectories, "-o", mapped)
+    assert (code, "10 frames of 9 beads" in out) == (0, True)
+    entries = read_dataset(mapped)
+    assert list(entries) == ["gly/300/0", "gly/400/0"]
+    assert entries["gly/300/0"].time == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5])
+    beads = MDAnalysis.Universe(mapped.with_suffix(".psf"), mapped.with_suffix(".pdb"))
+    np.testing.assert_allclose(beads.atoms.positions, entries["gly/300/0"].positions[0], atol=1e-3)
+
+    structure = ["--structure", run / "system.pdb", "--samples", 10]
+    assert call(capsys, "label", trajectories[0], *structure, "-o", labelled)[0] == 0
+    again = call(capsys, "label", mapped, *structure, "--every", 5, "-o", tmp_path / "again.h5")
+    assert again[0] == 0
+    mean = read_dataset(labelled)["gly_mean/300/0"]
+    np.testing.assert_allclose(mean.positions, entries["gly/300/0"].positions, atol=1e-4)
+    assert (mean.force_noise > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "words"),
+    [
+        ("", 2, "VERB"),
+        ("fold x", 2, "invalid choice"),
+        ("sample -o {out}", 2, "either STRUCTURE or --sequence"),
+        ("sample {tmp}/none.pdb -o {out}", 5, "no such file"),
+        ("sample {pdb} -o {out} --temperature -10", 2, "greater than 0"),
+        ("sample {pdb} -o {out} --time-ps 0", 2, "--time-ps"),
+        ("sample --sequence ACE-QQQ-NME -o {out}", 2, "unknown residue"),
+        ("sample {unknown} -o {out}", 3, "unknown residue XYZ 4"),
+        ("sample {nan} -o {out}", 3, "not finite"),
+        ("sample {pdb} -o {examples}", 2, "exists already"),
+        ("map {pdb} {trr} -o {out}.txt", 2, "must end in .h5"),
+        ("map {pdb} {trr} -o {out}.h5", 3, "temperature is not known"),
+        ("map {pdb} {trr} -o {out}.h5 --temperature -1", 2, "above 0 K"),
+        ("map {pdb} {trr} -o {out}.h5 --temperature 300 --mapping nothing", 2, "no such mapping"),
+        ("map {pdb} {tmp}/none.trr -o {out}.h5 --temperature 300", 5, "no such file"),
+        ("map {examples}/alanine_dipeptide.pdb {trr} -o {out}.h5 --temperature 300", 3, "belong together"),
+        ("map {pdb} {pdb} -o {tmp}/no/such/folder/x.h5 --temperature 300", 5, "no such folder"),
+        ("label {trr} --structure {pdb} -o {out}.h5 --temperature 300 --samples 3", 2, "--samples 3"),
+        ("label {trr} --structure {tmp}/none.pdb -o {out}.h5 --temperature 300", 5, "no such file"),
+        (
+            "label {trr} --structure {examples}/alanine_dipeptide.pdb -o {out}.h5 --temperature 300",
+            3,
+            "belong",
+        ),
+    ],
+)
+def test_wrong_calls_cost_one_line_and_leave_nothing(capsys, tmp_path, examples, line, code, words):
+    pdb = examples / "chignolin.pdb"
+    unknown, nan = tmp_path / "unknown.pdb", tmp_path / "nan.pdb"
+    unknown.write_text(pdb.read_text().replace("PRO A   4", "XYZ A   4"))
+    nan.write_text(pdb.read_text().replace("   5.136  -0.305", "     nan  -0.305"))
+    before = sorted(tmp_path.iterdir())
+    names = {"tmp": tmp_path, "out": tmp_path / "out", "examples": examples, "pdb": pdb}
+    names |= {"trr": examples / "chignolin.trr", "unknown": unknown, "nan": nan}
+    result = call(capsys, *line.format(**names).split())
+    assert result[0] == code
+    assert words in result[2]
+    assert result[2].count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
