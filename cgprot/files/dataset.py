@@ -124,6 +124,11 @@ class EntryWriter:
         if temperature is not None:
             group.attrs["temperature"] = temperature
 
+    @property
+    def has_forces(self) -> bool:
+        """Whether forces came with the frames."""
+        return "forces" in self._group
+
     def append(
         self,
         positions: np.ndarray,

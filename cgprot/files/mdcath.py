@@ -8,6 +8,8 @@
                                   dssp      (n_frames, n_residues), gyrationRadius [nm], ...
 """
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ import numpy as np
 
 from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError
-from cgprot.files.periodic import FAULTS, Bonded, inspect_frames, make_whole
+from cgprot.files.periodic import FAULTS, AtomChunk, Bonded, inspect_frames, make_whole
 from cgprot.units import ANGSTROM_PER_NM, PS_PER_NS
 
 _LAYOUT = "mdcath-only-protein"
@@ -27,23 +29,7 @@ _ELEMENTS = {1: "H", 6: "C", 7: "N", 8: "O", 16: "S", 34: "Se"}
 _FRAME_PS = 1.0 * PS_PER_NS
 # Small enough for the processor's cache, large enough for the disk.
 _BYTES_PER_CHUNK = 4 * 2**20
-
-
-class AtomChunk(NamedTuple):
-    """Consecutive sound frames of all atoms.
-
-    Attributes
-    ----------
-    index : (n_frames,) int, their numbers in the trajectory
-    positions : (n_frames, n_atoms, 3) [Å]
-    forces : same shape [kcal/mol/Å], or None
-    time : (n_frames,) [ps]
-    """
-
-    index: np.ndarray
-    positions: np.ndarray
-    forces: np.ndarray | None
-    time: np.ndarray
+_BLOCKS, _BLOCK_BYTES = 64, 65536
 
 
 class Replica(NamedTuple):
@@ -162,28 +148,44 @@ class MdcathFile:
 
     def _sound(self, positions, forces, first: int, bonded: Bonded, box: np.ndarray | None) -> AtomChunk:
         fault, split = inspect_frames(positions, bonded)
-        # One sum finds a force that is not finite; only then is it worth looking at each frame.
-        if not np.isfinite(forces.sum(dtype=np.float64)):
+        # The sum is finite unless a force is not, or it overflows: only then is it worth looking at each.
+        if not np.isfinite(forces.sum()):
             fault[(fault == 0) & ~np.isfinite(forces).all(axis=(1, 2))] = 1 + FAULTS.index("not finite")
-        index = first + np.arange(len(positions))
+        number = first + np.arange(len(positions))
         if fault.any():
             self.faults.update(FAULTS[code - 1] for code in fault[fault > 0])
             sound = fault == 0
-            positions, forces, index, split = positions[sound], forces[sound], index[sound], split[sound]
+            positions, forces, number, split = positions[sound], forces[sound], number[sound], split[sound]
         if split.any() and box is not None:
             positions[split] = make_whole(positions[split], bonded, box)
-        return AtomChunk(index, positions, forces, index * _FRAME_PS)
+        return AtomChunk(number, positions, forces, number * _FRAME_PS)
 
-    def secondary_structure(self, replica: Replica, index: np.ndarray) -> tuple[float, float] | None:
-        """Mean numbers of residues in helices and in strands over frames; None if not recorded."""
+    def secondary_structure(self, replica: Replica, number: np.ndarray) -> tuple[float, float] | None:
+        """Mean numbers of residues in helices and in strands over some frames; None if not recorded."""
         group = self._file[replica.key]
-        if "dssp" not in group or len(index) == 0:
+        if "dssp" not in group or len(number) == 0:
             return None
-        codes = group["dssp"][:][index]
+        codes = group["dssp"][:][number]
         return (
             float(np.isin(codes, [b"H", b"G", b"I"]).sum(axis=1).mean()),
             float(np.isin(codes, [b"E", b"B"]).sum(axis=1).mean()),
         )
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's size and of 64 blocks spread over it, in hexadecimal.
+
+    A file that was downloaded again, cut or replaced has another; reading all of a campaign's
+    terabytes to tell which files are done would cost as much as mapping them.
+    """
+    digest = hashlib.sha256()
+    size = os.path.getsize(path)
+    digest.update(str(size).encode())
+    with open(path, "rb") as stream:
+        for block in range(_BLOCKS):
+            stream.seek(max(0, size - _BLOCK_BYTES) * block // (_BLOCKS - 1))
+            digest.update(stream.read(_BLOCK_BYTES))
+    return digest.hexdigest()
 
 
 def is_mdcath(file: h5py.File) -> bool:

@@ -13,6 +13,23 @@ _FAR_LIMIT = 1e5  # Å; no box is as wide, and float32 has 0.01 Å left there
 _BOND_LIMIT = 4.0  # Å; no bond is as long
 
 
+class AtomChunk(NamedTuple):
+    """Consecutive sound frames of all atoms.
+
+    Attributes
+    ----------
+    number : (n_frames,) int, their numbers in the trajectory
+    positions : (n_frames, n_atoms, 3) [Å]
+    forces : same shape [kcal/mol/Å], or None
+    time : (n_frames,) [ps]
+    """
+
+    number: np.ndarray
+    positions: np.ndarray
+    forces: np.ndarray | None
+    time: np.ndarray
+
+
 class Bonded(NamedTuple):
     """The bonds of a topology as trees: every atom after its parent, -1 before the first.
 

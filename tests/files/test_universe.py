@@ -5,7 +5,8 @@ import pytest
 from openmm import app
 
 from cgprot.errors import InputError, StorageError
-from cgprot.files.universe import AtomSource, bonds_by_distance
+from cgprot.files.topology import bonds_by_distance
+from cgprot.files.universe import AtomSource
 
 
 def pairs(bonds) -> set[tuple[int, int]]:
