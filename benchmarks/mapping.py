@@ -36,7 +36,9 @@ from cgprot.reference.campaign import map_campaign  # noqa: E402
 from cgprot.reference.structure import structure_from_sequence, topology_of  # noqa: E402
 
 N_ATOMS, N_FRAMES, N_RESIDUES = 2162, 464, 137  # mdCATH's means, doi:10.1038/s41597-024-04140-z
+TEMPERATURES = (320, 348, 379, 413, 450)
 RUNS = 15
+FILE_RUNS = 5
 # Atoms of a residue at pH 7 inside a chain; both termini together have three more.
 SIZES = {
     "GLY": 7, "ALA": 10, "SER": 11, "THR": 14, "VAL": 16, "LEU": 19, "ILE": 19, "ASP": 12, "ASN": 14,
@@ -76,10 +78,10 @@ class Amaro:
         return summed[:, self.heavy, :]
 
 
-def median_times(*tasks) -> np.ndarray:
+def median_times(runs: int, *tasks) -> np.ndarray:
     """Median seconds of each task, (n_tasks, 2): on the wall clock and of this process; tasks take turns."""
-    times = np.empty((RUNS, len(tasks), 2))
-    for run in range(RUNS):
+    times = np.empty((runs, len(tasks), 2))
+    for run in range(runs):
         for index, task in enumerate(tasks):
             began = time.perf_counter(), time.process_time()
             task()
@@ -92,7 +94,7 @@ def compare_arrays(topology: Topology, coords: np.ndarray, forces: np.ndarray) -
     rules = load_rules("heavy")
     projection = Projection(topology, build_system(topology, rules), rules)
     amaro = Amaro(topology)
-    buffers = [np.empty_like(amaro.positions(coords)) for _ in range(2)]
+    buffers = np.empty((2, len(coords), len(amaro.heavy), 3), dtype=np.float32)
     assert np.array_equal(amaro.positions(coords), projection.positions(coords))
     assert np.allclose(amaro.forces(forces), projection.forces(forces), atol=1e-4)
 
@@ -104,7 +106,7 @@ def compare_arrays(topology: Topology, coords: np.ndarray, forces: np.ndarray) -
         amaro.positions(coords)
         amaro.forces(forces)
 
-    peer, own = median_times(theirs, ours)
+    peer, own = median_times(RUNS, theirs, ours)
     for name, (wall, busy) in (("AMARO's loop", peer), ("cgprot", own)):
         row(f"arrays: {name}", f"{len(coords) / busy:12,.0f} frames/s", wall, busy)
     return peer[1] / own[1]
@@ -113,7 +115,7 @@ def compare_arrays(topology: Topology, coords: np.ndarray, forces: np.ndarray) -
 def compare_files(folder: Path, topology: Topology, coords: np.ndarray, forces: np.ndarray) -> None:
     """Whole files beside copying their bytes with h5py."""
     replicas = {
-        f"{temperature}/{replica}": (coords, forces) for temperature in (320, 348) for replica in range(5)
+        f"{temperature}/{replica}": (coords, forces) for temperature in TEMPERATURES for replica in range(5)
     }
     path = write_mdcath(folder / "mdcath_dataset_bench.h5", "bench", topology, replicas)
     size = path.stat().st_size / 1e9
@@ -133,7 +135,7 @@ def compare_files(folder: Path, topology: Topology, coords: np.ndarray, forces: 
         map_campaign([path], rules, folder / f"out{next(fresh)}")
 
     mapped()
-    copied, own = median_times(copy, mapped)
+    copied, own = median_times(FILE_RUNS, copy, mapped)
     for name, (wall, busy) in (("h5py copy", copied), ("cgprot map", own)):
         row(f"files: {name}", f"{size / wall:12.2f} GB/s", wall, busy)
     row("files: our speed over the copy's", f"{copied[0] / own[0]:12.2f}")

@@ -144,7 +144,9 @@ class EntryWriter:
                 continue
             if name not in self._group:
                 kind = np.float64 if name == "time" else np.float32
-                self._group.create_dataset(name, (self._capacity, *array.shape[1:]), kind)
+                # Without "never" HDF5 fills the space with zeros first.
+                shape = (self._capacity, *array.shape[1:])
+                self._group.create_dataset(name, shape, kind, fill_time="never")
                 self._group[name].attrs["unit"] = _UNITS[name]
             self._group[name][self.n_frames : end] = array
         self.n_frames = end

@@ -27,8 +27,8 @@ from cgprot.units import ANGSTROM_PER_NM, PS_PER_NS
 _LAYOUT = "mdcath-only-protein"
 _ELEMENTS = {1: "H", 6: "C", 7: "N", 8: "O", 16: "S", 34: "Se"}
 _FRAME_PS = 1.0 * PS_PER_NS
-# Small enough for the processor's cache, large enough for the disk.
-_BYTES_PER_CHUNK = 4 * 2**20
+# A call of HDF5 costs as much as some megabytes do.
+_BYTES_PER_CHUNK = 16 * 2**20
 _BLOCKS, _BLOCK_BYTES = 64, 65536
 
 

@@ -70,7 +70,10 @@ def inspect_frames(positions: np.ndarray, bonded: Bonded) -> tuple[np.ndarray, n
     split : (n_frames,) bool, whether a sound frame has a bond that no bond can be as long as
     """
     code = np.empty(len(positions), dtype=np.int64)
-    _inspect(positions, bonded.parent, code)
+    # An atom without a parent is compared with itself.
+    parent = np.where(bonded.parent < 0, np.arange(len(bonded.parent)), bonded.parent)
+    flat = np.ascontiguousarray(positions).reshape(len(positions), -1)
+    _inspect(flat, (3 * parent).astype(np.uint64), code)
     return np.where(code == _SPLIT, 0, code), code == _SPLIT
 
 
@@ -110,22 +113,20 @@ def _gather_molecules(
 
 
 @njit(cache=True, nogil=True)
-def _inspect(x, parent, code):  # (F, N, 3), (N,), (F,)
+def _inspect(x, parent, code):  # (F, 3 N), (N,) where an atom's coordinates and its parent's begin, (F,)
     for frame in range(x.shape[0]):
-        largest, longest = 0.0, 0.0
-        finite = True
-        for i in range(x.shape[1]):
-            for axis in range(3):
-                value = abs(x[frame, i, axis])
-                if not value < np.inf:
-                    finite = False
-                largest = max(largest, value)
-            j = parent[i]
-            if j >= 0:
-                for axis in range(3):
-                    longest = max(longest, abs(x[frame, i, axis] - x[frame, j, axis]))
+        at = x[frame]
+        total = largest = longest = at.dtype.type(0)
+        for i in range(len(parent)):
+            a, b = np.uint64(3 * i), parent[i]
+            for axis in range(np.uint64(3)):
+                value = at[a + axis]
+                total += value
+                largest = max(largest, abs(value))
+                longest = max(longest, abs(value - at[b + axis]))
         code[frame] = 0
-        if not finite:
+        # Not a number passes through a sum, and not through a maximum.
+        if not (np.isfinite(largest) and np.isfinite(total)):
             code[frame] = _NOT_FINITE
         elif largest > _FAR_LIMIT:
             code[frame] = _FAR

@@ -55,6 +55,8 @@ class LinearMap(NamedTuple):
         n_beads = len(self.start) - 1
         if out is None:
             out = np.empty((*values.shape[:-2], n_beads, 3), dtype=values.dtype)
+        elif not out.flags.c_contiguous:
+            raise ValueError("out must be contiguous: what is written to a copy of it would be lost")
         # A sum is finite unless an entry is not, or it overflows: only then is it worth looking at each.
         if not np.isfinite(self._apply(np.ascontiguousarray(values), out)):
             _refuse_not_finite(out)

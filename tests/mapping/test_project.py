@@ -144,6 +144,8 @@ def test_batches_and_float32_give_the_same(mapped):
     out = np.empty((len(forces), mapped.system.n_beads, 3), dtype=np.float32)
     assert mapped.projection.forces(forces.astype(np.float32), out) is out
     np.testing.assert_allclose(out, batch, atol=1e-3)
+    with pytest.raises(ValueError, match="contiguous"):
+        mapped.projection.forces(forces, np.empty(out.shape[::-1]).T)
 
 
 def test_beads_of_several_atoms_sit_in_their_centre_of_mass(chignolin_atoms):
