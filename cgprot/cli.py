@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cgprot {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_add_sample, _add_map, _add_label, _add_train, _add_evaluate, _add_simulate, _add_analyse):
+    data = (_add_sample, _add_map, _add_label, _add_backmap)
+    for add in (*data, _add_train, _add_evaluate, _add_simulate, _add_analyse):
         add(verbs)
     return parser
 
@@ -274,3 +275,18 @@ def _analyse(options) -> None:
 
     analyse(options.run, options.reference, options.output)
     print(f"{options.output / 'report.html'}")
+
+
+def _add_backmap(verbs) -> None:
+    parser = _add_verb(verbs, "backmap", _backmap, "hydrogens back on hydrogen-free frames")
+    parser.add_argument("run", type=Path, help="run folder, dataset, or bead trajectory with its PSF")
+    _add_output(parser, "new .dcd file (one per replica if there are several), PDB and PSF beside it")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th frame")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
+
+
+def _backmap(options) -> None:
+    from cgprot.reference.backmap import backmap
+
+    written = backmap(options.run, options.output, options.workers, options.every)
+    print(f"{', '.join(map(str, written))}: all atoms; topology {options.output.with_suffix('.pdb')}")
