@@ -132,7 +132,7 @@ def _chain_letters(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
 
 
 def _elements(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
-    """Element symbols from the file, or else by the nearest mass."""
+    """Element symbols from the file, or else by the nearest mass, or else by the atom's name."""
     known = np.char.capitalize(np.array(getattr(atoms, "elements", [""] * len(atoms)), dtype="U4"))
     known[known == "D"] = "H"
     if (known != "").all():
@@ -143,6 +143,14 @@ def _elements(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
     guessed = np.where(distance.min(axis=1) < 0.7, symbols[distance.argmin(axis=1)], "X").astype("U4")
     # Repartitioned hydrogens weigh 1.5 to 4 Da; nothing else does.
     guessed[masses < 5.0] = "H"
+    weightless = np.flatnonzero((known == "") & ~(masses > 0))
+    guessed[weightless] = [str(name).lstrip(string.digits)[:1].upper() for name in atoms.names[weightless]]
+    untold = weightless[~np.isin(guessed[weightless], symbols)]
+    if len(untold):
+        name, residue = atoms.names[untold[0]], atoms.resnames[untold[0]]
+        raise InputError(
+            f"the element of atom {name} of {residue} cannot be told: give a file that states elements"
+        )
     return np.where(known != "", known, guessed)
 
 

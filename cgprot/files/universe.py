@@ -76,7 +76,10 @@ class AtomSource:
             forces = None
             if step.has_forces:
                 forces = self._atoms.forces.astype(np.float64) * FORCE_FROM_MDANALYSIS
-            yield AtomFrame(self._whole(step), forces, float(step.time))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # formats without a time count frames
+                time = float(step.time)
+            yield AtomFrame(self._whole(step), forces, time)
 
     def _whole(self, step) -> np.ndarray:
         positions = self._atoms.positions.astype(np.float64)

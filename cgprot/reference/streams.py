@@ -88,7 +88,10 @@ def map_trajectories_to(
     sources = [AtomSource(topology, [path]) for path in trajectories]
     atoms = sources[0].topology
     refuse_missing_hydrogens(topology, atoms, rules)
-    system = build_system(atoms, rules)
+    try:
+        system = build_system(atoms, rules)
+    except InputError as error:
+        raise InputError(f"{topology}: {error}")
     report = MapReport(n_beads=system.n_beads, left_out=sources[0].left_out, notes=sources[0].notes)
     projection = projection_for(
         atoms, system, rules, (chunk for source in sources for chunk in source.chunks())
@@ -137,7 +140,10 @@ def map_mdcath_to(
         for domain in file.domains:
             atoms = file.topology(domain)
             bonded = Bonded.from_bonds(atoms.bonds, len(atoms.element))
-            system = build_system(atoms, rules)
+            try:
+                system = build_system(atoms, rules)
+            except InputError as error:
+                raise InputError(f"{path}: {domain}: {error}")
             report.n_beads = system.n_beads
             replicas = file.replicas(domain)
             samples = (chunk for replica in replicas for chunk in _thin(file, replica, bonded, len(replicas)))
