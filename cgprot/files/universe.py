@@ -63,10 +63,14 @@ class AtomSource:
 
     def __iter__(self) -> Iterator[AtomFrame]:
         steps = iter(self._universe.trajectory)
-        while True:
+        for number in range(len(self) + 1):
             try:
                 step = next(steps)
             except StopIteration:
+                if number < len(self):
+                    raise InputError(
+                        f"{self._names}: ends within frame {number + 1} of {len(self)}: copy it again"
+                    )
                 return
             except (OSError, ValueError, EOFError) as error:
                 reason = str(error).strip().split("\n")[0]

@@ -93,6 +93,7 @@ def map_trajectories_to(
     except InputError as error:
         raise InputError(f"{topology}: {error}")
     report = MapReport(n_beads=system.n_beads, left_out=sources[0].left_out, notes=sources[0].notes)
+    report.left_out["unmapped"] = int((system.bead_of_atom < 0).sum())
     projection = projection_for(
         atoms, system, rules, (chunk for source in sources for chunk in source.chunks())
     )
@@ -145,6 +146,7 @@ def map_mdcath_to(
             except InputError as error:
                 raise InputError(f"{path}: {domain}: {error}")
             report.n_beads = system.n_beads
+            report.left_out["unmapped"] += int((system.bead_of_atom < 0).sum())
             replicas = file.replicas(domain)
             samples = (chunk for replica in replicas for chunk in _thin(file, replica, bonded, len(replicas)))
             projection = projection_for(atoms, system, rules, samples)

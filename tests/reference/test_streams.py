@@ -1,6 +1,8 @@
 """mdCATH files in, mdCATH-noh out: what torchmd-net loads, what a rerun skips, what memory it takes."""
 
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -17,6 +19,7 @@ from cgprot.mapping.rules import load_rules
 from cgprot.reference.campaign import MapTask, is_done, map_campaign
 from cgprot.reference.check import check_forces, disagreement
 from cgprot.reference.streams import map_trajectories_to
+from cgprot.shipped import shipped
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +174,18 @@ def test_all_residue_maps_and_the_optimal_one_run_from_files(inputs, tmp_path, c
     assert (least**2).mean() < (summed**2).mean()
 
 
+def test_atoms_that_no_rule_fits_are_counted_or_refused(tmp_path, examples, capsys):
+    pdb, trr = examples / "alanine_dipeptide.pdb", examples / "alanine_dipeptide.trr"
+    call = ["map", str(pdb), str(trr), "--temperature", "300", "-o"]
+    assert main([*call, str(tmp_path / "ca.h5"), "--mapping", "ca"]) == 0
+    assert "12 unmapped atoms left out" in capsys.readouterr().out  # the caps
+    (tmp_path / "mine.toml").write_text(
+        (shipped("mappings") / "ca.toml").read_text().replace('"drop"', '"refuse"')
+    )
+    assert main([*call, str(tmp_path / "x.h5"), "--mapping", str(tmp_path / "mine.toml")]) == 3
+    assert f"{pdb}: mapping ca: no rule for C" in capsys.readouterr().err
+
+
 def test_a_failed_map_leaves_nothing(tmp_path, examples, monkeypatch):
     from cgprot.files.universe import AtomSource
 
@@ -203,6 +218,24 @@ def test_secondary_structure_is_counted_where_mdcath_did_not(tmp_path, examples)
     assert attributes["alpha"] + attributes["beta"] + attributes["coil"] == pytest.approx(10)
     assert attributes["beta"] > 0  # a hairpin
     assert 0.4 < attributes["min_gyration_radius"] <= attributes["max_gyration_radius"] < 0.8
+
+
+@pytest.mark.slow
+def test_torchmd_train_runs_an_epoch_on_our_files(inputs, tmp_path, examples):
+    pytest.importorskip("torchmdnet")
+    map_campaign(inputs, load_rules("heavy"), tmp_path / "out")
+    command = [
+        str(Path(sys.executable).with_name("torchmd-train")),
+        "--conf",
+        str(examples / "torchmd_train.yaml"),
+    ]
+    command += ["--dataset-root", str(tmp_path / "out"), "--log-dir", str(tmp_path / "log")]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr[-2000:]
+    rows = (tmp_path / "log" / "metrics.csv").read_text().splitlines()
+    first_epoch = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    assert 1 < float(first_epoch["train_neg_dy_mse_loss"]) < 1e4
+    assert list((tmp_path / "log").glob("*.ckpt"))
 
 
 @pytest.mark.parametrize(
