@@ -1,5 +1,6 @@
 """Hydrogens placed back on hydrogen-free frames, so that any all-atom tool can read on."""
 
+import random
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from cgprot.units import ANGSTROM_PER_NM
 _MAPPING = "heavy"
 _FRAMES_PER_TASK = 20
 _MAX_ITERATIONS = 200
+_SEED = 1
 # CHARMM's and AMBER's names of a residue in one protonation state -> the residue.
 _STANDARD_NAMES = PROTONATION_STATES | {
     "HSD": "HIS", "HSE": "HIS", "HSP": "HIS", "CYX": "CYS", "CYM": "CYS", "ASPP": "ASP",
@@ -91,6 +93,8 @@ def backmap(path: Path, output: Path, workers: int = 1, every: int = 1) -> list[
 def all_atom_structure(system: BeadSystem, positions: np.ndarray, source: Path) -> Structure:
     """The all-atom structure of beads: protonation states from the bead types, hydrogens by template.
 
+    The two hydrogens of a CH2 are equivalent to the force field and may have each other's names.
+
     Parameters
     ----------
     system : beads of the heavy mapping
@@ -112,12 +116,15 @@ def all_atom_structure(system: BeadSystem, positions: np.ndarray, source: Path) 
     hydrogens_of = {rule.type: rule.hydrogens or 0 for rule in rules.bead}
     hydrogens = np.array([hydrogens_of[name] for name in system.type_name])
     modeller = app.Modeller(_heavy_topology(system, element_of), as_quantity(positions.astype(float)))
+    state = random.getstate()
+    random.seed(_SEED)  # OpenMM draws each hydrogen's first direction from it
     try:
         modeller.addHydrogens(protein_forcefield("obc2"), variants=_variants(system, hydrogens))
     except ValueError as error:
-        raise InputError(
-            f"{source}: ff14SB does not know a residue ({str(error).splitlines()[0]}): leave it out"
-        )
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{source}: ff14SB does not know a residue ({reason}): leave it out")
+    finally:
+        random.setstate(state)
     atoms = np.array(modeller.positions.value_in_unit(unit.nanometer)) * ANGSTROM_PER_NM
     structure = Structure(modeller.topology, atoms)
     made = build_system(topology_of(structure.topology), rules)
