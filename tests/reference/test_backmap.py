@@ -12,8 +12,9 @@ from cgprot.files.dataset import write_dataset
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.backmap import all_atom_structure, backmap
+from cgprot.reference.backmap import add_hydrogens, all_atom_structure, backmap
 from cgprot.reference.structure import structure_from_sequence, topology_of
+from cgprot.reference.workers import progress_bar
 
 
 def beads_of(sequence: str) -> BeadFrames:
@@ -46,6 +47,13 @@ def test_heavy_atoms_are_unmoved_to_the_last_bit(dataset, written, chignolin):
     with mdtraj.formats.DCDTrajectoryFile(str(dataset.with_name("all_atom.dcd"))) as file:
         positions = file.read()[0]  # Å; in nm a bit is lost
     np.testing.assert_array_equal(positions[:, heavy], chignolin.positions.astype(np.float32))
+
+
+def test_double_precision_frames_are_unmoved_too(chignolin, tmp_path):
+    structure = all_atom_structure(chignolin.system, chignolin.positions[0], tmp_path)
+    frames = chignolin.positions[:2] + 1e-13
+    atoms = add_hydrogens(structure, frames, 1, progress_bar("backmap", 2, "frames"))
+    np.testing.assert_array_equal(atoms[:, topology_of(structure.topology).element != "H"], frames)
 
 
 def lengths(topology, positions) -> np.ndarray:
