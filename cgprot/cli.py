@@ -37,7 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cgprot {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_add_sample, _add_map, _add_label, _add_train, _add_evaluate, _add_simulate, _add_analyse):
+    data = (_add_sample, _add_map, _add_label, _add_backmap)
+    for add in (*data, _add_train, _add_evaluate, _add_simulate, _add_analyse):
         add(verbs)
     return parser
 
@@ -107,32 +108,35 @@ def _validated(model, options, **more):
 
 def _add_map(verbs) -> None:
     parser = _add_verb(verbs, "map", _map, "all-atom trajectories to a dataset of beads")
-    parser.add_argument("topology", type=Path, help="PDB, PSF, ...: anything MDAnalysis reads")
-    parser.add_argument("trajectory", type=Path, nargs="+", help="with forces where the format has them")
-    _add_output(parser, "new .h5 file; a hydrogen-free PSF and PDB are written beside it")
+    parser.add_argument(
+        "input",
+        type=Path,
+        nargs="+",
+        help="topology (PDB, PSF, ...) and trajectories, or all-atom mdCATH files (.h5)",
+    )
+    _add_output(
+        parser,
+        "new .h5 file, with a hydrogen-free PSF and PDB beside it; for mdCATH files also a folder, "
+        "in which a rerun skips what is done; with --check a new .png file",
+    )
     parser.add_argument("--mapping", default="heavy", help="name of a shipped mapping or a .toml file")
     parser.add_argument("--name", help="name of the protein in the dataset (default: OUTPUT's)")
     parser.add_argument("--temperature", type=float, metavar="K", help="if `cgprot sample` did not record it")
+    parser.add_argument("--check", action="store_true", help="compare the force maps on the data instead")
+    parser.add_argument("--workers", type=int, default=1, help="processes for mdCATH files into a folder")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of dask.distributed, to run those files")
 
 
 def _map(options) -> None:
-    from cgprot.files.dataset import write_dataset
-    from cgprot.files.folder import check_new_file
-    from cgprot.files.psf import write_psf
-    from cgprot.files.universe import write_pdb
     from cgprot.mapping.rules import load_rules
-    from cgprot.reference.frames import map_trajectories
+    from cgprot.reference.command import check_inputs, map_inputs
 
-    output = check_new_file(options.output, ".h5")
     rules = load_rules(options.mapping)
-    entries, n_dropped = map_trajectories(
-        options.topology, options.trajectory, rules, options.name or output.stem, options.temperature
-    )
-    write_dataset(output, entries)
-    first = next(iter(entries.values()))
-    write_psf(output.with_suffix(".psf"), first.system)
-    write_pdb(output.with_suffix(".pdb"), first.system, first.positions[0])
-    _print_dataset(output, entries, f"; {n_dropped} solvent atoms left out" if n_dropped else "")
+    if options.check:
+        print(check_inputs(options.input, options.output, rules))
+        return
+    more = (options.name, options.temperature, options.workers, options.scheduler)
+    print(f"{options.output}: {map_inputs(options.input, options.output, rules, *more)}")
 
 
 def _print_dataset(path: Path, entries: dict, more: str) -> None:
@@ -275,3 +279,18 @@ def _analyse(options) -> None:
 
     analyse(options.run, options.reference, options.output)
     print(f"{options.output / 'report.html'}")
+
+
+def _add_backmap(verbs) -> None:
+    parser = _add_verb(verbs, "backmap", _backmap, "hydrogens back on hydrogen-free frames")
+    parser.add_argument("run", type=Path, help="run folder, dataset, or bead trajectory with its PSF")
+    _add_output(parser, "new .dcd file (one per replica if there are several), PDB and PSF beside it")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th frame")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
+
+
+def _backmap(options) -> None:
+    from cgprot.reference.backmap import backmap
+
+    written = backmap(options.run, options.output, options.workers, options.every)
+    print(f"{', '.join(map(str, written))}: all atoms; topology {options.output.with_suffix('.pdb')}")

@@ -1,20 +1,25 @@
 """Datasets of bead frames: HDF5 in the mdCATH-noh layout that `torchmd-train` reads.
 
-/{protein}/z                              (n_beads,) bead types
-/{protein}/beads/...                      the rest of the BeadSystem
-/{protein}/{temperature}/{replica}/coords (n_frames, n_beads, 3) [Å]
-                                  forces  same shape [kcal/mol/Å]
-                                  force_noise, time
+    /{protein}/z                              (n_beads,) bead types
+    /{protein}/beads/...                      the rest of the BeadSystem
+    /{protein}/{temperature}/{replica}/coords (n_frames, n_beads, 3) [Å]
+                                      forces  same shape [kcal/mol/Å]
+                                      force_noise, time
+
+A dataset is its own source file for torchmd-net: its groups carry the attributes that its MDCATH
+class filters by.
 """
 
+import os
 from pathlib import Path
+from types import TracebackType
 
 import h5py
 import numpy as np
 
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError
-from cgprot.files.folder import write_whole
+from cgprot.units import ANGSTROM_PER_NM
 
 LAYOUT = "mdcath-dataset-noh"
 _TEXT = ("type_name", "bead_name", "residue_name", "chain")
@@ -25,6 +30,7 @@ _UNITS = {
     "force_noise": "kcal/mol/Angstrom",
     "time": "ps",
 }
+_FRAMES_PER_COPY = 256
 
 
 def write_dataset(path: Path, entries: dict[str, BeadFrames]) -> None:
@@ -35,23 +41,190 @@ def write_dataset(path: Path, entries: dict[str, BeadFrames]) -> None:
     path : file to write
     entries : e.g. {"chignolin/300/0": frames}; frames of one protein share their beads
     """
-    write_whole(path, lambda temporary: _fill(temporary, entries))
-
-
-def _fill(path: Path, entries: dict[str, BeadFrames]) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs["layout"] = LAYOUT
+    with DatasetWriter(path) as writer:
         for key, frames in entries.items():
-            protein = key.split("/")[0]
-            if protein not in file:
-                _write_system(file.create_group(protein), frames.system)
-            _write_frames(file.create_group(key), frames)
+            entry = writer.open_entry(key, frames.system, len(frames), frames.temperature)
+            entry.append(frames.positions, frames.forces, frames.time, frames.force_noise)
+            entry.close()
+
+
+class DatasetWriter:
+    """Writes a dataset piece by piece; the file has its name once the `with` block ends well.
+
+    Raises
+    ------
+    StorageError
+        at the end of the block, if the disk refused; nothing is left then
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(path)
+        self._partial = self._path.with_name(self._path.name + ".partial")
+        try:
+            self._file = h5py.File(self._partial, "w")
+        except OSError as error:
+            raise self._refusal(error)
+        self._file.attrs["layout"] = LAYOUT
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._file.close()
+            if error is None:
+                with open(self._partial, "rb+") as stream:
+                    os.fsync(stream.fileno())
+                os.replace(self._partial, self._path)
+        except OSError as refusal:
+            error = refusal
+        if error is not None:
+            self._partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise self._refusal(error)
+
+    def _refusal(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{self._path}: could not be written ({error}): free space or choose another place"
+        )
+
+    def open_entry(
+        self, key: str, system: BeadSystem, n_frames: int, temperature: float | None = None
+    ) -> "EntryWriter":
+        """A new trajectory.
+
+        Parameters
+        ----------
+        key : "protein/temperature/replica"
+        system : beads; the same for all trajectories of a protein
+        n_frames : how many frames will come at most
+        temperature : [K]
+        """
+        protein = key.split("/")[0]
+        if protein not in self._file:
+            _write_system(self._file.create_group(protein), system)
+        return EntryWriter(self._file.create_group(key), system, n_frames, temperature)
+
+    def set_attributes(self, protein: str, **attributes: object) -> None:
+        """Attributes of a protein's group or, by its key, of a trajectory's."""
+        self._file[protein].attrs.update(attributes)
+
+
+class EntryWriter:
+    """One trajectory of a dataset that grows; memory does not depend on its length."""
+
+    def __init__(
+        self, group: h5py.Group, system: BeadSystem, n_frames: int, temperature: float | None
+    ) -> None:
+        self._group, self._system, self._capacity = group, system, n_frames
+        self.n_frames = 0
+        self._gyration = [np.inf, -np.inf]
+        if temperature is not None:
+            group.attrs["temperature"] = temperature
+
+    @property
+    def has_forces(self) -> bool:
+        """Whether forces came with the frames."""
+        return "forces" in self._group
+
+    def append(
+        self,
+        positions: np.ndarray,
+        forces: np.ndarray | None,
+        time: np.ndarray,
+        force_noise: np.ndarray | None = None,
+    ) -> None:
+        """Add frames: (n, n_beads, 3) [Å], same shape [kcal/mol/Å], (n,) [ps]."""
+        end = self.n_frames + len(positions)
+        arrays = {"coords": positions, "forces": forces, "force_noise": force_noise, "time": time}
+        for name, array in arrays.items():
+            if array is None:
+                continue
+            if name not in self._group:
+                kind = np.float64 if name == "time" else np.float32
+                # Without "never" HDF5 fills the space with zeros first.
+                shape = (self._capacity, *array.shape[1:])
+                self._group.create_dataset(name, shape, kind, fill_time="never")
+                self._group[name].attrs["unit"] = _UNITS[name]
+            self._group[name][self.n_frames : end] = array
+        self.n_frames = end
+        if len(positions):
+            radius = _gyration_radius(positions, self._system.mass)
+            self._gyration = [min(self._gyration[0], radius.min()), max(self._gyration[1], radius.max())]
+
+    def close(self, alpha: float = 0.0, beta: float = 0.0) -> None:
+        """State what came.
+
+        Parameters
+        ----------
+        alpha, beta : mean numbers of residues in helices and strands, which torchmd-net filters by
+        """
+        if self.n_frames < self._capacity:
+            for name in list(self._group):
+                _cut(self._group, name, self.n_frames)
+        n_residues = int(self._system.residue_index[-1]) + 1
+        low, high = self._gyration if self.n_frames else (0.0, 0.0)
+        self._group.attrs.update(
+            numFrames=self.n_frames,
+            alpha=alpha,
+            beta=beta,
+            coil=n_residues - alpha - beta,
+            min_gyration_radius=low / ANGSTROM_PER_NM,
+            max_gyration_radius=high / ANGSTROM_PER_NM,
+        )
+
+
+def _cut(group: h5py.Group, name: str, n_frames: int) -> None:
+    """Keep the first frames; a contiguous dataset cannot shrink, so they are copied."""
+    old = group[name]
+    group.create_dataset("cut", (n_frames, *old.shape[1:]), old.dtype)
+    for first in range(0, n_frames, _FRAMES_PER_COPY):
+        part = np.s_[first : min(first + _FRAMES_PER_COPY, n_frames)]
+        group["cut"][part] = old[part]
+    group["cut"].attrs.update(old.attrs)
+    del group[name]
+    group.move("cut", name)
+
+
+def _gyration_radius(positions: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """(n_frames,) [Å], from a thin sample: it only feeds a filter."""
+    sample = positions[:: max(1, len(positions) // 8)].astype(np.float64)
+    weight = (mass / mass.sum())[:, None]
+    centred = sample - (weight * sample).sum(axis=1, keepdims=True)
+    return np.sqrt((weight * centred**2).sum(axis=(1, 2)))
+
+
+def write_source(path: Path, datasets: list[Path]) -> None:
+    """The source file of a folder of datasets: what torchmd-net's MDCATH class filters by.
+
+    Raises
+    ------
+    StorageError
+        if a file cannot be read or written
+    """
+    with DatasetWriter(path) as writer:
+        for dataset in datasets:
+            try:
+                with h5py.File(dataset, "r") as file:
+                    _copy_attributes(file, writer._file)
+            except OSError as error:
+                raise StorageError(f"{dataset}: could not be read ({error}): make it again with `cgprot map`")
+
+
+def _copy_attributes(old: h5py.Group, new: h5py.Group) -> None:
+    for name, group in old.items():
+        if isinstance(group, h5py.Group) and name != "beads":
+            new.create_group(name).attrs.update(group.attrs)
+            _copy_attributes(group, new[name])
 
 
 def _write_system(group: h5py.Group, system: BeadSystem) -> None:
     group.attrs["numNoHAtoms"] = system.n_beads
     group.attrs["numProteinAtoms"] = len(system.bead_of_atom)
     group.attrs["numResidues"] = int(system.residue_index[-1]) + 1
+    group.attrs["numChains"] = len(np.unique(system.chain))
     group.attrs["mapping"] = system.mapping
     group.attrs["mapping_hash"] = system.mapping_hash
     group["z"] = system.bead_type
@@ -59,19 +232,6 @@ def _write_system(group: h5py.Group, system: BeadSystem) -> None:
         group[f"beads/{name}"] = getattr(system, name)
     for name in _TEXT:
         group[f"beads/{name}"] = np.char.encode(getattr(system, name).astype(str))
-
-
-def _write_frames(group: h5py.Group, frames: BeadFrames) -> None:
-    group.attrs["numFrames"] = len(frames)
-    if frames.temperature is not None:
-        group.attrs["temperature"] = frames.temperature
-    arrays = {"coords": frames.positions, "forces": frames.forces, "force_noise": frames.force_noise}
-    for name, array in arrays.items():
-        if array is not None:
-            group[name] = array.astype(np.float32)
-    group["time"] = frames.time
-    for name, dataset in group.items():
-        dataset.attrs["unit"] = _UNITS[name]
 
 
 def read_dataset(path: Path) -> dict[str, BeadFrames]:

@@ -1,25 +1,26 @@
 """All-atom and bead coordinates through MDAnalysis: any topology and trajectory that it reads."""
 
+import gc
+import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import MDAnalysis
 import numpy as np
-from MDAnalysis.lib.distances import self_capped_distance
+from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from cgprot.beads import BeadSystem, Topology
 from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import write_whole
+from cgprot.files.periodic import AtomChunk, Bonded, inspect_frames, make_whole
+from cgprot.files.topology import choose_atoms, topology_of_atoms, usable_box
 from cgprot.units import FORCE_FROM_MDANALYSIS
 
-_SOLVENT = (
-    "resname HOH WAT TIP3 TIP4 TP3M SOL SPC OPC NA CL K MG CA ZN LI RB CS BR IOD "
-    "NA+ CL- K+ Na+ Cl- SOD CLA POT CAL CES"
-)
-_DISULFIDE_LENGTH = 2.5  # Å; a bond is 2.05, two sulphurs that only touch are beyond 3.5
-_GUESS_RADII = {"C": 1.7, "N": 1.55, "O": 1.52, "S": 1.8, "H": 1.1}
+_BYTES_PER_CHUNK = 8 * 2**20
 
 
 class AtomFrame(NamedTuple):
@@ -33,30 +34,109 @@ class AtomFrame(NamedTuple):
 class AtomSource:
     """The protein atoms of a topology with its trajectories; water and ions are left out.
 
+    Molecules that a periodic box splits are made whole, in every frame.
+
     Attributes
     ----------
     topology : Topology of the atoms that are kept
+    left_out : how many atoms were left out, by reason
+    notes : how often an oddity of the file was resolved, by what was done
     n_dropped : number of solvent atoms left out
     """
 
     def __init__(self, topology: Path, trajectories: list[Path]) -> None:
         self._universe = open_universe(topology, trajectories)
-        solvent = self._universe.select_atoms(_SOLVENT)
-        self._atoms = self._universe.atoms - solvent
-        self.n_dropped = len(solvent)
+        self._atoms, self.left_out = choose_atoms(self._universe.atoms)
+        self.n_dropped = self.left_out["solvent and ion"]
+        self.notes: Counter[str] = Counter()
         if len(self._atoms) == 0:
             raise InputError(f"{topology}: nothing but solvent in it: give a protein")
-        self.topology = _topology(self._atoms)
+        try:
+            self.topology: Topology = topology_of_atoms(self._atoms, self.notes)
+        except InputError as error:
+            raise InputError(f"{topology}: {error}")
+        self._bonded = Bonded.from_bonds(self.topology.bonds, len(self._atoms))
+        self._names = ", ".join(str(path) for path in trajectories or [topology])
 
     def __len__(self) -> int:
         return len(self._universe.trajectory)
 
     def __iter__(self) -> Iterator[AtomFrame]:
-        for step in self._universe.trajectory:
+        steps = iter(self._universe.trajectory)
+        for number in range(len(self) + 1):
+            try:
+                step = next(steps)
+            except StopIteration:
+                if number < len(self):
+                    raise InputError(
+                        f"{self._names}: ends within frame {number + 1} of {len(self)}: copy it again"
+                    )
+                return
+            except (OSError, ValueError, EOFError) as error:
+                reason = str(error).strip().split("\n")[0]
+                raise InputError(
+                    f"{self._names}: damaged ({reason}): copy the file again or cut it before that"
+                )
             forces = None
             if step.has_forces:
                 forces = self._atoms.forces.astype(np.float64) * FORCE_FROM_MDANALYSIS
-            yield AtomFrame(self._atoms.positions.astype(np.float64), forces, float(step.time))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # formats without a time count frames
+                time = float(step.time)
+            yield AtomFrame(self._whole(step), forces, time)
+
+    def _whole(self, step) -> np.ndarray:
+        positions = self._atoms.positions.astype(np.float64)
+        box = usable_box(step.dimensions)
+        if box is not None and inspect_frames(positions[None], self._bonded)[1][0]:
+            positions = make_whole(positions[None], self._bonded, triclinic_vectors(box, np.float64))[0]
+        return positions
+
+    def chunks(self) -> Iterator[AtomChunk]:
+        """The frames a few megabytes at a time, so that memory does not depend on their number.
+
+        Raises
+        ------
+        InputError
+            if some frames have forces and some do not, or a frame is damaged
+        """
+        size = max(1, _BYTES_PER_CHUNK // (24 * len(self._atoms)))
+        frames: list[AtomFrame] = []
+        with_forces = None
+        for index, frame in enumerate(self):
+            if with_forces not in (None, frame.forces is not None):
+                raise InputError(
+                    f"{self._names}: some frames have forces and some do not: split the trajectory"
+                )
+            with_forces = frame.forces is not None
+            frames.append(frame)
+            if len(frames) == size:
+                yield _chunk(frames, index + 1)
+                frames = []
+        if frames:
+            yield _chunk(frames, index + 1)
+
+
+def _chunk(frames: list[AtomFrame], end: int) -> AtomChunk:
+    return AtomChunk(
+        number=np.arange(end - len(frames), end),
+        positions=np.array([frame.positions for frame in frames]),
+        forces=None if frames[0].forces is None else np.array([frame.forces for frame in frames]),
+        time=np.array([frame.time for frame in frames]),
+    )
+
+
+@contextmanager
+def _quiet():
+    """MDAnalysis's readers complain from their destructors when they could not be opened."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Universe:
@@ -72,93 +152,14 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
     for path in (topology, *trajectories):
         if not Path(path).is_file():
             raise StorageError(f"{path}: no such file: check the path")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with _quiet():
+        try:
             return MDAnalysis.Universe(str(topology), *[str(path) for path in trajectories])
-    except (OSError, ValueError, TypeError, IndexError, KeyError, EOFError) as error:
-        reason = str(error).strip().split("\n")[0]
-        names = ", ".join(str(path) for path in (topology, *trajectories))
-        raise InputError(
-            f"{names}: MDAnalysis cannot read this ({reason}): check that the files belong together"
-        )
-
-
-def _topology(atoms: MDAnalysis.AtomGroup) -> Topology:
-    element = _elements(atoms)
-    chain = getattr(atoms, "chainIDs", getattr(atoms, "segids", np.array([""] * len(atoms))))
-    return Topology(
-        element=element,
-        name=np.asarray(atoms.names, dtype=str),
-        mass=np.asarray(atoms.masses, dtype=float),
-        residue_name=np.asarray(atoms.resnames, dtype=str),
-        residue_id=np.asarray(atoms.resids, dtype=np.int64),
-        chain=np.array([str(name).strip() or "A" for name in chain]),
-        bonds=_bonds(atoms, element),
-    )
-
-
-def _elements(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
-    """Element symbols from the file, or else by the nearest mass."""
-    known = np.asarray(getattr(atoms, "elements", [""] * len(atoms)), dtype=str)
-    if (known != "").all():
-        return np.char.capitalize(known)
-    masses = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}
-    symbols, values = np.array(list(masses)), np.array(list(masses.values()))
-    distance = np.abs(np.asarray(atoms.masses)[:, None] - values)
-    guessed = np.where(distance.min(axis=1) < 0.7, symbols[distance.argmin(axis=1)], "X")
-    # Repartitioned hydrogens weigh 1.5 to 4 Da; nothing else does.
-    guessed[np.asarray(atoms.masses) < 5.0] = "H"
-    return np.where(known != "", np.char.capitalize(known), guessed)
-
-
-def _bonds(atoms: MDAnalysis.AtomGroup, element: np.ndarray) -> np.ndarray:
-    """The file's bonds if every hydrogen has one, else bonds by distance in the first frame."""
-    local = np.full(len(atoms.universe.atoms), -1)
-    local[atoms.ix] = np.arange(len(atoms))
-    if hasattr(atoms, "bonds"):
-        bonds = local[atoms.bonds.indices] if len(atoms.bonds) else np.empty((0, 2), dtype=int)
-        bonds = bonds[(bonds >= 0).all(axis=1)]
-        if np.isin(np.flatnonzero(element == "H"), bonds).all() and len(bonds) >= len(atoms) - 1:
-            return bonds
-    return bonds_by_distance(atoms.positions, element)
-
-
-def bonds_by_distance(positions: np.ndarray, element: np.ndarray) -> np.ndarray:
-    """Covalent bonds from interatomic distances.
-
-    Two atoms are bonded below 0.55 times the sum of their van der Waals radii (VMD's rule); a
-    hydrogen is bonded to its nearest heavy atom only; two sulphurs below 2.5 Å.
-
-    Parameters
-    ----------
-    positions : (n_atoms, 3) [Å]
-    element : (n_atoms,) str
-
-    Returns
-    -------
-    (n_bonds, 2) int
-    """
-    if not np.isfinite(positions).all():
-        bad = int(np.argwhere(~np.isfinite(positions))[0, 0])
-        raise InputError(f"position of atom {bad + 1} is not finite: mend or leave out that structure")
-    pairs, distances = self_capped_distance(np.asarray(positions, dtype=np.float32), max_cutoff=2.5)
-    radius = np.array([_GUESS_RADII.get(symbol, 2.0) for symbol in element])
-    is_hydrogen = element == "H"
-    both_sulphur = (element[pairs] == "S").all(axis=1)
-    limit = np.where(both_sulphur, _DISULFIDE_LENGTH, 0.55 * radius[pairs].sum(axis=1))
-    bonded = (distances < limit) & ~is_hydrogen[pairs].all(axis=1)
-    order = np.argsort(distances[bonded])
-    return _one_bond_per_hydrogen(pairs[bonded][order], is_hydrogen)
-
-
-def _one_bond_per_hydrogen(pairs: np.ndarray, is_hydrogen: np.ndarray) -> np.ndarray:
-    """Keep the shortest bond of each hydrogen; `pairs` come shortest first."""
-    hydrogen = np.where(is_hydrogen[pairs[:, 0]], pairs[:, 0], pairs[:, 1])
-    with_hydrogen = np.flatnonzero(is_hydrogen[pairs].any(axis=1))
-    _, first = np.unique(hydrogen[with_hydrogen], return_index=True)
-    kept = np.union1d(with_hydrogen[first], np.flatnonzero(~is_hydrogen[pairs].any(axis=1)))
-    return np.sort(pairs[kept].astype(np.int64), axis=1)
+        except Exception as error:  # its parsers raise many types, AttributeError and StopIteration included
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+        gc.collect()
+    names = ", ".join(str(path) for path in (topology, *trajectories))
+    raise InputError(f"{names}: MDAnalysis cannot read this ({reason}): check that the files belong together")
 
 
 def read_positions(topology: Path, trajectory: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,53 +1,21 @@
-"""Trajectories -> frames of beads: what `cgprot map` writes and `cgprot label` reads."""
+"""What mapping asks of trajectories before their frames are streamed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from cgprot.beads import BeadFrames, BeadSystem
+from cgprot.beads import BeadSystem, Topology
 from cgprot.errors import InputError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
-from cgprot.files.universe import AtomFrame, AtomSource
+from cgprot.files.periodic import AtomChunk
 from cgprot.mapping.build import build_system
-from cgprot.mapping.project import Projection
+from cgprot.mapping.forcemaps import optimal_force_map
+from cgprot.mapping.project import LinearMap, Projection
 from cgprot.mapping.rules import MappingRules
+from cgprot.mapping.sites import describe_atom, find_heavy_atoms
 
-
-def map_trajectories(
-    topology: Path,
-    trajectories: list[Path],
-    rules: MappingRules,
-    protein: str,
-    temperature: float | None = None,
-) -> tuple[dict[str, BeadFrames], int]:
-    """Project every frame of every trajectory onto beads.
-
-    Parameters
-    ----------
-    topology, trajectories : anything MDAnalysis reads
-    rules : the mapping
-    protein : name of the protein in the dataset
-    temperature : [K]; None reads it from the run.json that `cgprot sample` wrote beside the file
-
-    Returns
-    -------
-    ({"protein/temperature/replica": frames}, number of solvent atoms left out)
-
-    Raises
-    ------
-    StorageError, InputError
-        if a file is missing, does not fit, or holds positions or forces that are not finite
-    """
-    temperatures = [trajectory_temperature(path, temperature) for path in trajectories]
-    entries: dict[str, BeadFrames] = {}
-    n_dropped = 0
-    for path, kelvin in zip(trajectories, temperatures, strict=True):
-        source = AtomSource(topology, [path])
-        system = build_system(source.topology, rules)
-        replica = sum(key.startswith(f"{protein}/{kelvin:g}/") for key in entries)
-        entries[f"{protein}/{kelvin:g}/{replica}"] = _map_source(path, source, system, kelvin)
-        n_dropped = source.n_dropped
-    return entries, n_dropped
+SAMPLE_FRAMES = 500  # for an optimal force map; its tens of coefficients per bead need no more
 
 
 def trajectory_temperature(trajectory: Path, temperature: float | None) -> float:
@@ -64,24 +32,73 @@ def trajectory_temperature(trajectory: Path, temperature: float | None) -> float
     raise InputError(f"{trajectory}: its temperature is not known: say --temperature")
 
 
-def _map_source(path: Path, source: AtomSource, system: BeadSystem, temperature: float) -> BeadFrames:
-    projection = Projection(source.topology, system)
-    try:
-        mapped = [_map_frame(projection, frame) for frame in source]
-    except InputError as error:
-        raise InputError(f"{path}: {error}")
-    positions, forces, time = zip(*mapped, strict=True)
-    if any(force is None for force in forces) and not all(force is None for force in forces):
-        raise InputError(f"{path}: some frames have forces and some do not: split the trajectory")
-    return BeadFrames(
-        system=system,
-        positions=np.array(positions),
-        forces=None if forces[0] is None else np.array(forces),
-        time=np.array(time),
-        temperature=temperature,
-    )
+def refuse_missing_hydrogens(path: Path, topology: Topology, rules: MappingRules) -> None:
+    """Refuse a topology without hydrogens if the rules count them.
+
+    Raises
+    ------
+    InputError
+        if an α carbon has none
+    """
+    if all(rule.hydrogens is None for rule in rules.bead):
+        return
+    bare = (topology.element == "C") & (topology.name == "CA") & (find_heavy_atoms(topology).hydrogens == 0)
+    if bare.any():
+        atom = describe_atom(topology, int(np.flatnonzero(bare)[0]))
+        raise InputError(
+            f"{path}: no hydrogen on {atom}, and mapping {rules.name} counts hydrogens: complete the "
+            "structure (`cgprot sample` does) or use a mapping that does not (ca)"
+        )
 
 
-def _map_frame(projection: Projection, frame: AtomFrame):
-    forces = None if frame.forces is None else projection.forces(frame.forces)
-    return projection.positions(frame.positions), forces, frame.time
+def projection_for(
+    topology: Topology, system: BeadSystem, rules: MappingRules, chunks: Iterable[AtomChunk]
+) -> Projection:
+    """The projection that the rules ask for; chunks are read only for an optimal force map."""
+    projection = Projection(topology, system, rules)
+    if rules.force != "optimal":
+        return projection
+    positions, forces = sample_frames(chunks)
+    best = optimal_force_map(positions, forces, topology.bonds, projection.position_map, projection.force_map)
+    return Projection(topology, system, rules, best.force_map)
+
+
+def sample_frames(
+    chunks: Iterable[AtomChunk], n_frames: int = SAMPLE_FRAMES
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and forces of up to `n_frames` frames, spread over all.
+
+    Raises
+    ------
+    InputError
+        if there are no forces
+    """
+    positions: list[np.ndarray] = []
+    forces: list[np.ndarray] = []
+    stride, seen = 1, 0
+    for chunk in chunks:
+        if chunk.forces is None:
+            raise InputError(
+                "no forces in the trajectories: give a format that holds them (TRR, H5MD, NetCDF)"
+            )
+        for offset in range(len(chunk.number)):
+            if seen % stride == 0:
+                # Copies: a chunk's buffer is used again.
+                positions.append(chunk.positions[offset].copy())
+                forces.append(chunk.forces[offset].copy())
+            seen += 1
+        if len(positions) > 2 * n_frames:
+            positions, forces, stride = positions[::2], forces[::2], 2 * stride
+    if not positions:
+        raise InputError("no sound frame in the trajectories: give others")
+    step = -(-len(positions) // n_frames)
+    return np.array(positions[::step]), np.array(forces[::step])
+
+
+def plain_maps(topology: Topology, rules: MappingRules) -> dict[str, LinearMap]:
+    """The "sum" and "slice" force maps of a mapping, whichever it names itself."""
+    maps = {}
+    for kind in ("sum", "slice"):
+        changed = rules.model_copy(update={"force": kind})
+        maps[kind] = Projection(topology, build_system(topology, changed), changed).force_map
+    return maps

@@ -1,11 +1,13 @@
 """Topologies through MDAnalysis: bonds from the file or by distance, solvent left out."""
 
+import MDAnalysis
 import numpy as np
 import pytest
 from openmm import app
 
 from cgprot.errors import InputError, StorageError
-from cgprot.files.universe import AtomSource, bonds_by_distance
+from cgprot.files.topology import bonds_by_distance
+from cgprot.files.universe import AtomSource
 
 
 def pairs(bonds) -> set[tuple[int, int]]:
@@ -63,3 +65,50 @@ def test_errors_are_one_line(examples, tmp_path):
     (tmp_path / "nan.pdb").write_text(text)
     with pytest.raises(InputError, match="position of atom 1 is not finite"):
         AtomSource(tmp_path / "nan.pdb", [])
+
+
+@pytest.mark.parametrize("suffix", [".trr", ".nc", ".h5md"])
+def test_forces_come_the_same_through_every_format(examples, chignolin_atoms, tmp_path, suffix):
+    universe = MDAnalysis.Universe(examples / "chignolin.pdb", examples / "chignolin.trr")
+    path = tmp_path / f"chignolin{suffix}"
+    options = {"n_atoms": 166} | ({"forces": True} if suffix != ".trr" else {})
+    options |= (
+        {"lengthunit": "Angstrom", "timeunit": "ps", "forceunit": "kJ/(mol*Angstrom)"}
+        if suffix == ".h5md"
+        else {}
+    )
+    universe.trajectory[0]
+    with MDAnalysis.Writer(str(path), **options) as writer:
+        for _ in universe.trajectory:
+            writer.write(universe.atoms)
+    source = AtomSource(examples / "chignolin.pdb", [path])
+    for frame, expected in zip(source, chignolin_atoms, strict=True):
+        np.testing.assert_allclose(frame.positions, expected.positions, atol=1e-4)
+        np.testing.assert_allclose(frame.forces, expected.forces, rtol=1e-5, atol=1e-3)
+    assert sum(len(chunk.number) for chunk in source.chunks()) == 4
+
+
+def test_a_trajectory_split_by_its_box_is_made_whole(examples, chignolin_atoms, tmp_path):
+    universe = MDAnalysis.Universe(examples / "chignolin.pdb", examples / "chignolin.trr")
+    with MDAnalysis.Writer(str(tmp_path / "split.trr"), 166) as writer:
+        for step in universe.trajectory:
+            step.dimensions = [40.0, 42.0, 44.0, 90.0, 90.0, 90.0]
+            step.positions = np.mod(step.positions + 15.0, step.dimensions[:3])
+            writer.write(universe.atoms)
+    source = AtomSource(examples / "chignolin.pdb", [tmp_path / "split.trr"])
+    for frame, expected in zip(source, chignolin_atoms, strict=True):
+        whole = expected.positions - expected.positions[0]
+        np.testing.assert_allclose(frame.positions - frame.positions[0], whole, atol=1e-4)
+
+
+def test_a_damaged_trajectory_costs_one_line(examples, tmp_path, capfd):
+    path = tmp_path / "cut.trr"
+    path.write_bytes((examples / "chignolin.trr").read_bytes()[:-500])
+    with pytest.raises(InputError) as caught:
+        list(AtomSource(examples / "chignolin.pdb", [path]))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "text.trr").write_text("x")
+    with pytest.raises(InputError):
+        AtomSource(examples / "chignolin.pdb", [tmp_path / "text.trr"])
+    assert capfd.readouterr().err == ""

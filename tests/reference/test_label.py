@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from cgprot.errors import InputError
-from cgprot.files.dataset import write_dataset
+from cgprot.files.dataset import read_dataset
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.frames import map_trajectories
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.label import LabelConfig, block_mean, label, label_sources
+from cgprot.reference.streams import map_trajectories_to
 from cgprot.reference.structure import load_structure, topology_of
 
 
@@ -98,8 +98,7 @@ def test_placed_hydrogens_lie_where_they_were(dipeptide, system, frames):
 
 def test_a_dataset_can_be_labelled(examples, tmp_path):
     pdb, trr = examples / "alanine_dipeptide.pdb", examples / "alanine_dipeptide.trr"
-    entries, _ = map_trajectories(pdb, [trr], load_rules("heavy"), "ala", 300.0)
-    write_dataset(tmp_path / "ala.h5", entries)
+    map_trajectories_to(tmp_path / "ala.h5", pdb, [trr], load_rules("heavy"), "ala", 300.0)
     labelled = label_sources([tmp_path / "ala.h5"], pdb, "ala", None, 5, LabelConfig(samples=10))
     assert list(labelled) == ["ala/300/0"]
     assert len(labelled["ala/300/0"]) == 2
@@ -109,16 +108,11 @@ def test_a_dataset_can_be_labelled(examples, tmp_path):
         )
 
 
-def test_mapped_forces_scatter_around_the_mean_force(examples, dipeptide, system, frames):
+def test_mapped_forces_scatter_around_the_mean_force(examples, tmp_path, dipeptide, system, frames):
     """Instantaneous forces are the mean force plus noise that the label's average takes away."""
-    entries, _ = map_trajectories(
-        examples / "alanine_dipeptide.pdb",
-        [examples / "alanine_dipeptide.trr"],
-        load_rules("heavy"),
-        "ala",
-        300.0,
-    )
-    instantaneous = entries["ala/300/0"].forces
+    pdb, trr = examples / "alanine_dipeptide.pdb", examples / "alanine_dipeptide.trr"
+    map_trajectories_to(tmp_path / "ala.h5", pdb, [trr], load_rules("heavy"), "ala", 300.0)
+    instantaneous = read_dataset(tmp_path / "ala.h5")["ala/300/0"].forces
     mean = run(dipeptide, system, frames).forces
     difference = np.sqrt(((instantaneous - mean) ** 2).mean())
     assert 1 < difference < 10

@@ -1,0 +1,75 @@
+"""What `cgprot map` does with its inputs: one protein's trajectories, mdCATH files, or a check."""
+
+from pathlib import Path
+
+from cgprot.errors import UsageError
+from cgprot.files.folder import check_new_file
+from cgprot.files.mdcath import is_mdcath_path
+from cgprot.mapping.rules import MappingRules
+from cgprot.reference.campaign import map_campaign, map_files_to
+from cgprot.reference.check import as_table, check_forces, plot_forces
+from cgprot.reference.streams import map_trajectories_to
+
+
+def map_inputs(
+    inputs: list[Path],
+    output: Path,
+    rules: MappingRules,
+    name: str | None = None,
+    temperature: float | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> str:
+    """Map what is given; the kind of the inputs and of the output says how.
+
+    Parameters
+    ----------
+    inputs : topology and trajectories, or all-atom mdCATH files
+    output : new .h5 file; for mdCATH files also a folder
+    name, temperature : of the protein, [K], where the inputs do not say
+    workers, scheduler : see `map_campaign`
+
+    Returns
+    -------
+    one line for the user
+
+    Raises
+    ------
+    UsageError
+        if the options do not fit the inputs
+    """
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: must be 1 or more")
+    if not all(is_mdcath_path(path) for path in inputs):
+        check_new_file(output, ".h5")
+        if workers > 1 or scheduler:
+            raise UsageError("--workers and --scheduler are for mdCATH files: leave them out")
+        if len(inputs) < 2:
+            raise UsageError("give a topology and trajectories, or all-atom mdCATH files")
+        return str(
+            map_trajectories_to(output, inputs[0], inputs[1:], rules, name or output.stem, temperature)
+        )
+    if name or temperature:
+        raise UsageError("--name and --temperature are in the mdCATH files: leave them out")
+    if output.suffix != ".h5":
+        report, n_done = map_campaign(inputs, rules, output, workers, scheduler)
+        return f"{report}; {n_done} files were done already" if n_done else str(report)
+    if workers > 1 or scheduler:
+        raise UsageError("--workers and --scheduler need a folder as -o: one process writes one file")
+    return str(map_files_to(check_new_file(output, ".h5"), inputs, rules))
+
+
+def check_inputs(inputs: list[Path], output: Path, rules: MappingRules) -> str:
+    """Compare the force maps on the data: a table for the user, a histogram in `output` (.png).
+
+    Raises
+    ------
+    UsageError
+        if there is nothing to read forces from
+    """
+    check_new_file(output, ".png")
+    if len(inputs) < 2 and not is_mdcath_path(inputs[0]):
+        raise UsageError("give a topology and trajectories, or one all-atom mdCATH file")
+    check = check_forces(inputs, rules)
+    plot_forces(check, output)
+    return as_table(check)
