@@ -1,25 +1,40 @@
 """The command line: one verb, one thin handler; heavy imports inside the handler."""
 
 import argparse
+import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 
 from cgprot import __version__
-from cgprot.errors import CgprotError, UsageError
+from cgprot.errors import CgprotError, StorageError, UsageError
+
+TRACEBACK = "CGPROT_TRACEBACK"  # with this in the environment an unexpected error is shown whole
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit code (0, or 2 usage, 3 bad input, 4 unstable, 5 I/O)."""
     options = _parser().parse_args(arguments)
     try:
-        return options.handler(options) or 0
+        with warnings.catch_warnings():
+            # What third-party readers warn of is checked here and refused in words of our own.
+            warnings.simplefilter("ignore")
+            return options.handler(options) or 0
     except CgprotError as error:
-        print(f"cgprot {options.verb}: {error}", file=sys.stderr)
-        return error.exit_code
+        message, code = str(error), error.exit_code
     except KeyboardInterrupt:
-        print(f"cgprot {options.verb}: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+        message, code = "interrupted; nothing more was written", 128 + signal.SIGINT
+    except Exception as error:
+        if TRACEBACK in os.environ:
+            raise
+        reason = (str(error).strip() or "no message").splitlines()[0]
+        message = (
+            f"unexpected {type(error).__name__} ({reason}): set {TRACEBACK}=1 to see where, and report it"
+        )
+        code = StorageError.exit_code if isinstance(error, OSError) else 1
+    print(f"cgprot {options.verb}: {' '.join(message.split())}", file=sys.stderr)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -139,14 +154,6 @@ def _map(options) -> None:
     print(f"{options.output}: {map_inputs(options.input, options.output, rules, *more)}")
 
 
-def _print_dataset(path: Path, entries: dict, more: str) -> None:
-    n_frames = sum(len(frames) for frames in entries.values())
-    without = [key for key, frames in entries.items() if frames.forces is None]
-    forces = f"; no forces in {', '.join(without)}" if without else ""
-    beads = next(iter(entries.values())).system.n_beads
-    print(f"{path}: {n_frames} frames of {beads} beads in {len(entries)} trajectories{more}{forces}")
-
-
 def _add_label(verbs) -> None:
     parser = _add_verb(verbs, "label", _label, "mean forces of given heavy-atom frames")
     parser.add_argument("frames", type=Path, nargs="+", help="trajectories, a dataset .h5, or a run folder")
@@ -164,21 +171,16 @@ def _add_label(verbs) -> None:
 
 def _label(options) -> None:
     from cgprot.files.dataset import write_dataset
-    from cgprot.files.folder import check_new_file
+    from cgprot.reference.command import check_new_dataset
     from cgprot.reference.label import LabelConfig, label_sources
 
-    output = check_new_file(options.output, ".h5")
+    output = check_new_dataset(options.output, options.name)
     config = _validated(LabelConfig, options)
-    entries = label_sources(
-        options.frames,
-        options.structure,
-        options.name or output.stem,
-        options.temperature,
-        options.every,
-        config,
-    )
+    where = (options.structure, options.name or output.stem, options.temperature, options.every)
+    entries = label_sources(options.frames, *where, config)
     write_dataset(output, entries)
-    _print_dataset(output, entries, "")
+    n_frames = sum(len(frames) for frames in entries.values())
+    print(f"{output}: mean forces of {n_frames} frames in {len(entries)} trajectories")
 
 
 def _add_train(verbs) -> None:
@@ -253,10 +255,9 @@ def _simulate(options) -> None:
     from cgprot.simulate.config import SimulateConfig
 
     if options.resume is not None:
-        if options.structure or options.model or options.output:
-            raise UsageError(
-                "--resume RUN goes on with the run's own structure and model: give nothing but --time-ps"
-            )
+        given = {name: value for name, value in vars(options).items() if value is not None}
+        if given.keys() - {"verb", "handler", "resume", "time_ps"}:
+            raise UsageError("--resume RUN goes on with the run's own options: give nothing but --time-ps")
         resume_run(options.resume, options.time_ps)
         print(f"{options.resume}: done; look at it with: cgprot analyse {options.resume} -o REPORT")
         return

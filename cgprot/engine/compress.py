@@ -52,8 +52,7 @@ def compress(
     InputError
         if no table is good enough, float32 is not, or the potential is no TensorNet
     """
-    if not isinstance(potential.network, TensorNet):
-        raise InputError(f"{type(potential.network).__name__} cannot be compressed: run the network itself")
+    _check_network(potential)
     tolerance = Tolerance() if tolerance is None else tolerance
     exact = _exact(potential, positions, bead_type)
     intervals = FIRST_INTERVALS
@@ -68,14 +67,54 @@ def compress(
                 f"{energy:.1e} kcal/mol per bead, {asdict(tolerance)} allowed: raise max_intervals"
             )
         intervals *= 2
+    errors = {"table_force": force, "table_energy": energy}
+    return replace(compressed, errors=errors | _single(compressed, positions, bead_type, exact, tolerance))
+
+
+def compress_to_single(
+    potential: Potential, positions: np.ndarray, bead_type: np.ndarray, intervals: int
+) -> CompressedPotential:
+    """Tables of a given fineness, for use in float32 alone.
+
+    As `compress`, but what is measured is the error of the float32 engine as a whole, so that the
+    float64 one need not be compiled.
+
+    Parameters
+    ----------
+    potential, positions, bead_type : as for `compress`
+    intervals : table intervals between 0 and the cutoff
+
+    Raises
+    ------
+    InputError
+        if float32 misses the tolerance, or the potential is no TensorNet
+    """
+    _check_network(potential)
+    compressed = tabulate(potential, intervals)
+    exact = _exact(potential, positions, bead_type)
+    return replace(compressed, errors=_single(compressed, positions, bead_type, exact, Tolerance()))
+
+
+def _check_network(potential: Potential) -> None:
+    if not isinstance(potential.network, TensorNet):
+        raise InputError(f"{type(potential.network).__name__} cannot be compressed: run the network itself")
+
+
+def _single(
+    compressed: CompressedPotential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    exact: tuple[np.ndarray, np.ndarray],
+    tolerance: Tolerance,
+) -> dict[str, float]:
+    """The error of float32, all together; refused if it is beyond the tolerance."""
     single = max(_errors(compressed, positions, bead_type, exact, np.float32))
     allowed = tolerance.single * max(1.0, float(np.abs(exact[1]).max()) / LARGE_FORCE)
     if not single <= allowed:
         raise InputError(
             f"float32 misses forces or energies by {single:.1e}, {allowed:.1e} allowed: use float64"
         )
-    errors = {"table_force": force, "table_energy": energy, "single": single}
-    return replace(compressed, errors=errors)
+    return {"single": single}
 
 
 def _exact(

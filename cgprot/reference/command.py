@@ -41,7 +41,7 @@ def map_inputs(
     if workers < 1:
         raise UsageError(f"--workers {workers}: must be 1 or more")
     if not all(is_mdcath_path(path) for path in inputs):
-        check_new_file(output, ".h5")
+        check_new_dataset(output, name)
         if workers > 1 or scheduler:
             raise UsageError("--workers and --scheduler are for mdCATH files: leave them out")
         if len(inputs) < 2:
@@ -57,6 +57,21 @@ def map_inputs(
     if workers > 1 or scheduler:
         raise UsageError("--workers and --scheduler need a folder as -o: one process writes one file")
     return str(map_files_to(check_new_file(output, ".h5"), inputs, rules))
+
+
+def check_new_dataset(output: Path, name: str | None = None) -> Path:
+    """Return `output` if it, its PSF and its PDB can be written and `name` can be a key in it.
+
+    Raises
+    ------
+    UsageError, StorageError
+        if one of the three files is there already, the suffix is not .h5, or the name has a "/"
+    """
+    for suffix in (".h5", ".psf", ".pdb"):
+        check_new_file(output if suffix == ".h5" else output.with_suffix(suffix), suffix)
+    if name is not None and ("/" in name or name.strip(". ") == ""):
+        raise UsageError(f"--name {name}: must be a plain name without '/'")
+    return output
 
 
 def check_inputs(inputs: list[Path], output: Path, rules: MappingRules) -> str:

@@ -21,8 +21,8 @@ SAMPLE_FRAMES = 500  # for an optimal force map; its tens of coefficients per be
 def trajectory_temperature(trajectory: Path, temperature: float | None) -> float:
     """The temperature [K] given, or the one `cgprot sample` recorded for this file."""
     if temperature is not None:
-        if temperature <= 0:
-            raise UsageError(f"--temperature {temperature:g}: must be above 0 K")
+        if not 0 < temperature < float("inf"):
+            raise UsageError(f"--temperature {temperature:g}: must be a number above 0 K")
         return temperature
     folder = Path(trajectory).parent
     if (folder / RUN_FILE).is_file():

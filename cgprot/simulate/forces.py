@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from cgprot.engine.compress import compress
+from cgprot.engine.compress import compress_to_single
 from cgprot.engine.cpu import engine_forces
 from cgprot.engine.tables import tabulate
 from cgprot.errors import InputError
@@ -16,6 +16,7 @@ from cgprot.model.potential import Potential
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Engine = Literal["compressed", "network"]
 
+_TABLE_INTERVALS = 2048
 # Besides the start the compression is measured on as many shaken copies of it; 0.05 Å is thermal motion.
 _SHAKEN_COPIES = 4
 _SHAKE = 0.05  # Å
@@ -42,7 +43,8 @@ def choose_forces(
         return forces_from(potential, bead_type), {"name": engine}
     shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
     try:
-        compressed = compress(potential, np.concatenate([start[:1], start[:1] + shake]), bead_type)
+        frames = np.concatenate([start[:1], start[:1] + shake])
+        compressed = compress_to_single(potential, frames, bead_type, _TABLE_INTERVALS)
     except InputError as error:
         raise InputError(f"{error}; or run the network itself with --engine network")
     record = {"name": engine, "intervals": compressed.intervals, "largest_errors": compressed.errors}

@@ -38,8 +38,9 @@ def load_start(path: Path, mapping: str) -> BeadFrames:
 
     structure = load_structure(Path(path))
     topology: Topology = topology_of(structure.topology)
-    system = build_system(topology, load_rules(mapping))
-    return _one_frame(system, Projection(topology, system).positions(structure.positions))
+    rules = load_rules(mapping)
+    system = build_system(topology, rules)
+    return _one_frame(system, Projection(topology, system, rules).positions(structure.positions))
 
 
 def _holds_beads(psf: Path) -> bool:

@@ -45,11 +45,6 @@ def test_replicas_do_not_see_each_other(forces):
     np.testing.assert_allclose(together[1], np.concatenate([force for _, force in alone]), atol=1e-12)
 
 
-def test_another_cutoff_is_used(potential, forces):
-    short = forces_from(potential, chain_system().bead_type, cutoff=2.0)
-    assert np.abs(short(_positions(1))[1] - forces(_positions(1))[1]).max() > 1e-6
-
-
 def test_single_precision_far_from_the_origin(potential):
     single = forces_from(Potential(potential.config), chain_system().bead_type)
     near, far = single(_positions(1))[1], single(_positions(1) + 1e4)[1]
