@@ -119,11 +119,13 @@ def compare(options: argparse.Namespace, config: ModelConfig) -> None:
     print(f"ratio {np.median(times[:, -1] / times[:, 0]):.2f}")
 
 
-def lattice(n_beads: int) -> np.ndarray:
-    """Beads as dense as in a protein, 0.07 in a cubic Å; (n_beads, 3) [Å]."""
-    side = int(np.ceil(n_beads ** (1 / 3)))
-    grid = np.stack(np.unravel_index(np.arange(n_beads), (side,) * 3), axis=-1) * 2.4
-    return grid + np.random.default_rng(0).uniform(-0.4, 0.4, size=(n_beads, 3))
+def crowd(start: np.ndarray, n_beads: int) -> np.ndarray:
+    """Copies of a structure side by side, cut off at n_beads; (n_beads, 3) [Å]."""
+    copies = -(-n_beads // len(start))
+    side = int(np.ceil(copies ** (1 / 3)))
+    grid = np.stack(np.unravel_index(np.arange(copies), (side,) * 3), axis=-1)
+    places = grid * (np.ptp(start, axis=0) + 3.0)  # the copies touch
+    return (places[:, None] + start).reshape(-1, 3)[:n_beads]
 
 
 def time_of(
@@ -144,7 +146,7 @@ def scaling(options: argparse.Namespace, config: ModelConfig) -> None:
     beads, of_beads = [100, 300, 1000, 3000, 10000, 30000, 100000], []
     for n in beads:
         types = np.resize(bead_type, n)
-        of_beads.append(time_of(compressed, types, lattice(n)[None], 5 if n > 3000 else 15))
+        of_beads.append(time_of(compressed, types, crowd(start, n)[None], 5 if n > 3000 else 15))
         print(f"{n:7d} beads    {of_beads[-1]:10.3f} ms/step")
     print(f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GiB")
     if options.plot:

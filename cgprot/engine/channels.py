@@ -5,6 +5,9 @@ in as a tuple of P/16 zeros, `lanes`: its length is known when a kernel is compi
 become whole vectors without remainder. Coefficients and their basis are those of `cgprot.model.tensornet`.
 """
 
+# An intrinsic is called without the context that its definition takes.
+# mypy: disable-error-code="call-arg, var-annotated"
+
 import math
 
 import numba

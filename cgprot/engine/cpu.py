@@ -106,11 +106,12 @@ class CpuEngine:
         shares = np.rint(np.linspace(0, blocks, self.n_threads + 1)).astype(int)
         bounds = np.minimum(BLOCK * shares, len(positions)).tolist()
         for stage in range(1, self.n_stages):
-            self._together(
-                lambda t, stage=stage: self._run(
-                    replica, positions, 0, t, (stage, stage + 1), (bounds[t], bounds[t + 1])
-                )
-            )
+            stages = (stage, stage + 1)
+
+            def work(t: int, stages: tuple[int, int] = stages) -> None:
+                self._run(replica, positions, 0, t, stages, (bounds[t], bounds[t + 1]))
+
+            self._together(work)
 
     def _together(self, task: Callable[[int], None]) -> None:
         others = [self.pool.submit(task, t) for t in range(1, self.n_threads)]

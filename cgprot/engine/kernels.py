@@ -7,6 +7,9 @@ A table row holds the cubic of one interval of r, c0 + c1 t + c2 t² + c3 t³ wi
 I, A, S: (4, 3, P), flattened. Rows of features: `cgprot.engine.channels`.
 """
 
+# An intrinsic is called without the context that its definition takes.
+# mypy: disable-error-code="call-arg, var-annotated"
+
 import math
 from typing import NamedTuple
 

@@ -205,5 +205,5 @@ def new_scratch(channels: int, block: int, dtype: type) -> Scratch:
     }
     arrays = {name: zeros((block, width), dtype) for name, width in widths.items()}
     buffer = np.concatenate([np.zeros(4 * P, dtype), np.ones(P, dtype)])
-    ones = np.ones(3 * P, dtype)
+    ones: np.ndarray = np.ones(3 * P, dtype)
     return Scratch(inverse=zeros((block,), dtype), buffer=aligned(buffer), ones=aligned(ones), **arrays)

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,8 @@ def tabulate(potential: Potential, intervals: int) -> CompressedPotential:
     intervals : K, table intervals between 0 and the cutoff
     """
     exact = copy.deepcopy(potential).double().cpu().requires_grad_(False)
-    network, head = exact.network, exact.head.network
+    network: Any = exact.network
+    head: Any = exact.head.network
     embedding = network.embedding
     by_type = embedding.species_terms(torch.arange(1, potential.config.n_types + 1))  # (T, 2, C)
     at_0 = network.basis(torch.zeros(1, dtype=torch.float64))
@@ -102,7 +104,7 @@ def _stack(tensors: list[Tensor], like: Tensor) -> Tensor:
     return torch.stack(tensors) if tensors else like.new_empty(0, *like.shape)
 
 
-def _maps(linear: torch.nn.Module) -> Tensor:
+def _maps(linear: Any) -> Tensor:
     return torch.stack([part.weight.T for part in linear.parts])
 
 
@@ -114,7 +116,7 @@ def _nodes(exact: Potential, radial: Callable[[Tensor], Tensor], intervals: int)
         return (radial(exact.network.basis(r)) * cosine_cutoff(r, cutoff)[:, None]).unflatten(1, (3, -1))
 
     r = torch.linspace(0, cutoff, intervals + 1, dtype=torch.float64)
-    values, slopes = torch.func.jvp(factor, (r,), (torch.ones_like(r),))
+    values, slopes = torch.func.jvp(factor, (r,), (torch.ones_like(r),))  # type: ignore[misc]
     return torch.stack([values, slopes], dim=1)
 
 
