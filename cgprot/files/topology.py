@@ -10,9 +10,10 @@ from MDAnalysis.lib.distances import self_capped_distance
 from cgprot.beads import Topology
 from cgprot.errors import InputError
 
-_SOLVENT = (
+# Residue names of water, ions and what crystals are grown in.
+SOLVENT = tuple(
     "HOH WAT H2O DOD TIP TIP3 TIP4 TIP5 TP3M SOL SPC SPCE OPC NA CL K MG CA ZN LI RB CS BR IOD MN FE NI CU "
-    "CD CO NA+ CL- K+ Na+ Cl- SOD CLA POT CAL CES NIO CIO SO4 PO4 GOL EDO"
+    "CD CO NA+ CL- K+ Na+ Cl- SOD CLA POT CAL CES NIO CIO SO4 PO4 GOL EDO".split()
 )
 _MASS = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}  # Da
 _DISULFIDE_LENGTH = 2.5  # Å; a bond is 2.05, two sulphurs that only touch are beyond 3.5
@@ -30,7 +31,7 @@ def choose_atoms(atoms: MDAnalysis.AtomGroup) -> tuple[MDAnalysis.AtomGroup, Cou
     -------
     atoms, and how many were left out, by reason
     """
-    solvent = np.isin(atoms.resnames, _SOLVENT.split())
+    solvent = np.isin(atoms.resnames, SOLVENT)
     second = ~solvent & _is_second_location(atoms)
     left_out = Counter({"solvent and ion": int(solvent.sum()), "alternate location": int(second.sum())})
     return atoms[~solvent & ~second], left_out

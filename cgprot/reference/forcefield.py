@@ -1,12 +1,15 @@
 """The all-atom force field: ff14SB with implicit solvent."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import openmm
 from openmm import app, unit
 from pydantic import BaseModel, ConfigDict, Field
 
-from cgprot.errors import InputError
+from cgprot.errors import InputError, UnstableError, UsageError
 
 Implicit = Literal["obc2", "gbn2"]
 _PROTEIN = "amber14/protein.ff14SB.xml"
@@ -18,7 +21,7 @@ _WATER_DIELECTRIC = 78.5  # the force field file's; the native force defaults to
 class OpenmmConfig(BaseModel):
     """What every all-atom job is told: the solvent, where it runs, and its random numbers."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     implicit: Implicit = "obc2"
     platform: Literal["CPU", "CUDA", "OpenCL", "Reference"] = "CPU"
@@ -83,9 +86,43 @@ def partial_charges(system: openmm.System) -> list[float]:
     return [charge.value_in_unit(unit.elementary_charge) for charge in charges]
 
 
+def refuse_missing_platform(platform: str) -> None:
+    """Raise UsageError if OpenMM has no such platform here."""
+    there = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+    if platform not in there:
+        raise UsageError(f"--platform {platform}: not on this computer: choose from {', '.join(there)}")
+
+
 def single_thread_context(
     system: openmm.System, integrator: openmm.Integrator, platform: str
 ) -> openmm.Context:
-    """A Context on `platform`; on the CPU with one thread, so that one process fills one core."""
+    """A Context on `platform`; on the CPU with one thread, so that one process fills one core.
+
+    Raises
+    ------
+    UsageError
+        if the platform is not there or does not start
+    """
+    refuse_missing_platform(platform)
     properties = {"Threads": "1"} if platform == "CPU" else {}
-    return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform), properties)
+    try:
+        return openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform), properties)
+    except openmm.OpenMMException as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--platform {platform}: OpenMM does not start on it ({reason}): choose another")
+
+
+@contextmanager
+def openmm_errors_in_one_line() -> Iterator[None]:
+    """Turn what OpenMM raises into UnstableError: a job of good input fails by its dynamics alone."""
+    try:
+        yield
+    except openmm.OpenMMException as error:
+        reason = str(error).splitlines()[0]
+        raise UnstableError(f"OpenMM stopped ({reason}): use a shorter time step or a better structure")
+
+
+def openmm_seeds(*keys: int) -> tuple[int, int]:
+    """Seeds of the integrator and of the starting velocities; zero would mean a random one to OpenMM."""
+    one, two = np.random.SeedSequence(keys).generate_state(2)
+    return int(one % (2**31 - 1)) + 1, int(two % (2**31 - 1)) + 1

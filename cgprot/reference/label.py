@@ -3,6 +3,12 @@
 The mean force of a bead is its force averaged over the all-atom ensemble with all beads held
 (doi:10.1063/1.2938860, eq. 29). The heavy atoms get mass zero, so that they stay; the hydrogens,
 their bonds flexible, run Langevin dynamics at 1 fs.
+
+A label samples some hundred femtoseconds. Bonds, angles and amide hydrogens average within that;
+hydroxyls, thiols and methyls rotate over barriers in picoseconds and longer, so their average is
+over the rotamer that the frame has (or, of placed hydrogens, that the minimiser found), and the
+standard error, from blocks of that same stretch, does not see what is missing. Raise `samples` and
+`steps_between` where that matters.
 """
 
 from pathlib import Path
@@ -14,26 +20,34 @@ from openmm import unit
 from pydantic import Field
 
 from cgprot.beads import BeadFrames, BeadSystem, Topology
-from cgprot.errors import InputError, UnstableError
+from cgprot.errors import CgprotError, InputError, UnstableError, UsageError
 from cgprot.files.sources import read_source
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.forcefield import OpenmmConfig, create_system, single_thread_context
+from cgprot.reference.forcefield import (
+    OpenmmConfig,
+    create_system,
+    openmm_errors_in_one_line,
+    openmm_seeds,
+    refuse_missing_platform,
+    single_thread_context,
+)
 from cgprot.reference.frames import trajectory_temperature
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.peptide import as_quantity
-from cgprot.reference.structure import Structure, load_structure, topology_of
+from cgprot.reference.structure import Structure, load_structure, refuse_distorted, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import FORCE_FROM_OPENMM
 
 _TIMESTEP_PS = 0.001
-# Strong coupling: hydroxyls and methyls forget their start within the equilibration.
+# Strong coupling: the hydrogens' vibrations take the bath's temperature within the equilibration.
 _FRICTION_PER_PS = 20.0
 _FRAMES_PER_TASK = 20
 _BLOCKS = 5
-_SEED_STRIDE = 10_007  # between trajectories: more than the frames that any one labels in a task
+_SEED_STRIDE = 2**20  # between trajectories: beyond every seed that a configuration may have
+_LARGEST_FORCE = 2000.0  # kcal/mol/Å; only atoms that overlap feel more
 # The labels are those of heavy atoms whose hydrogens are averaged over: the heavy mapping's.
 _MAPPING = "heavy"
 
@@ -44,7 +58,8 @@ class LabelConfig(OpenmmConfig):
     samples: int = Field(default=20, ge=2 * _BLOCKS)
     steps_between: int = Field(default=10, ge=1)
     equilibration_steps: int = Field(default=100, ge=0)
-    displace: float = Field(default=0.0, ge=0)  # Å, standard deviation of a random shift of every bead
+    # Å, standard deviation of a random shift of every bead
+    displace: float = Field(default=0.0, ge=0, le=0.5)
 
 
 class _Task(NamedTuple):
@@ -81,10 +96,12 @@ def label(
     Returns
     -------
     BeadFrames whose forces are means and whose force_noise is their standard error from the
-    scatter of five consecutive blocks
+    scatter of five consecutive blocks; it does not see rotations slower than the label (see above)
 
     Raises
     ------
+    InputError
+        if a frame's bonds are not the structure's, or its mean forces exceed 2000 kcal/mol/Å
     UnstableError
         if a frame's forces are not finite
     """
@@ -94,7 +111,9 @@ def label(
         positions = np.array(
             [place_hydrogens(topology, system, structure.positions, frame) for frame in positions]
         )
+    refuse_distorted(topology, structure.positions, positions, time)
     positions = _displaced(system, positions, config)
+    refuse_distorted(topology, structure.positions, positions, time)
     xml = openmm.XmlSerializer.serialize(_held_system(structure, config))
     tasks = [
         _Task(xml, topology, system, positions[i : i + _FRAMES_PER_TASK], relax, temperature, config, i)
@@ -138,7 +157,14 @@ def label_sources(
     ------
     StorageError, InputError
         if a file is missing, or its beads are not the structure's
+    UsageError
+        if the platform is not there, or `every` or `temperature` is not above zero
     """
+    refuse_missing_platform(config.platform)
+    if every < 1:
+        raise UsageError(f"--every {every}: must be 1 or more")
+    if temperature is not None and not 0 < temperature < np.inf:
+        raise UsageError(f"--temperature {temperature:g}: must be above 0 K and finite")
     structure = load_structure(structure_path)
     topology = topology_of(structure.topology)
     system = build_system(topology, load_rules(_MAPPING))
@@ -147,9 +173,11 @@ def label_sources(
     for index, (positions, time, kelvin) in enumerate(read):
         replica = sum(key.startswith(f"{protein}/{kelvin:g}/") for key in entries)
         own_seed = config.model_copy(update={"seed": config.seed + _SEED_STRIDE * index})
-        entries[f"{protein}/{kelvin:g}/{replica}"] = label(
-            structure, system, positions[::every], time[::every], kelvin, own_seed
-        )
+        key = f"{protein}/{kelvin:g}/{replica}"
+        try:
+            entries[key] = label(structure, system, positions[::every], time[::every], kelvin, own_seed)
+        except CgprotError as error:
+            raise type(error)(f"{key}: {error}")
     return entries
 
 
@@ -196,6 +224,7 @@ def _held_system(structure: Structure, config: LabelConfig) -> openmm.System:
     return system
 
 
+@openmm_errors_in_one_line()
 def _label_frames(task: _Task) -> tuple[np.ndarray, np.ndarray]:
     integrator = openmm.LangevinMiddleIntegrator(task.temperature, _FRICTION_PER_PS, _TIMESTEP_PS)
     system = openmm.XmlSerializer.deserialize(task.system_xml)
@@ -205,12 +234,13 @@ def _label_frames(task: _Task) -> tuple[np.ndarray, np.ndarray]:
     for index, atoms in enumerate(task.atoms):
         # A context starts its random stream anew only when made anew: a frame's label then does
         # not depend on the frames before it.
-        integrator.setRandomNumberSeed((task.config.seed * 1_000_003 + task.first + index) % 2**31)
+        integrator_seed, velocity_seed = openmm_seeds(task.config.seed, task.first + index)
+        integrator.setRandomNumberSeed(integrator_seed)
         context.reinitialize()
         context.setPositions(as_quantity(atoms))
         if task.relax:
             openmm.LocalEnergyMinimizer.minimize(context, maxIterations=200)
-        context.setVelocitiesToTemperature(task.temperature, task.first + index + 1)
+        context.setVelocitiesToTemperature(task.temperature, velocity_seed)
         results.append(_mean_force(context, projection, task, task.first + index))
         report_progress(1)
     return np.array([mean for mean, _ in results]), np.array([error for _, error in results])
@@ -227,14 +257,24 @@ def _mean_force(context, projection: Projection, task: _Task, frame: int) -> tup
         forces.append(newton * FORCE_FROM_OPENMM)
     if not np.isfinite(forces).all():
         raise UnstableError(f"frame {frame}: forces are not finite: leave that frame out")
-    return block_mean(projection.forces(np.array(forces)), _BLOCKS)
+    mean, error = block_mean(projection.forces(np.array(forces)), _BLOCKS)
+    largest = np.linalg.norm(mean, axis=1)
+    bead = int(largest.argmax())
+    if largest[bead] > _LARGEST_FORCE:
+        beads = task.beads
+        raise InputError(
+            f"frame {frame}: mean force {largest[bead]:.0f} kcal/mol/Å on {beads.bead_name[bead]} of "
+            f"{beads.residue_name[bead]} {beads.residue_id[bead]}: leave that frame out or displace less"
+        )
+    return mean, error
 
 
 def block_mean(samples: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the first axis and its standard error from block averages.
 
-    Blocks longer than the correlation time are independent, so the scatter of their means gives
-    an honest error of correlated samples (Flyvbjerg and Petersen, doi:10.1063/1.457480).
+    Blocks longer than the correlation time are independent, so the scatter of their means is the
+    error of correlated samples (Flyvbjerg and Petersen, doi:10.1063/1.457480). Motions slower than
+    a block, a label's of 40 fs by default, make the error too small.
     """
     means = np.array([block.mean(axis=0) for block in np.array_split(samples, blocks)])
     return samples.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(blocks)

@@ -1,23 +1,42 @@
 """From a PDB or mmCIF file, or a sequence, to an all-atom structure that the force field knows."""
 
+import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from openmm import app, unit
+from openmm.app.internal.pdbstructure import PdbStructure
+from openmm.app.internal.pdbx.reader.PdbxReader import PdbxReader
 from pdbfixer import PDBFixer
-from pdbfixer.pdbfixer import proteinResidues, substitutions
+from pdbfixer.pdbfixer import _guessFileFormat, proteinResidues, substitutions
 
 from cgprot.beads import Topology
-from cgprot.errors import InputError, StorageError
+from cgprot.errors import InputError, StorageError, UsageError
+from cgprot.files.topology import SOLVENT
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import as_quantity, build_peptide
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
 _CAPS = {"ACE", "NME", "NMA"}
-_PROTONATION_NAMES = {"HID", "HIE", "HIP", "ASH", "GLH", "LYN", "CYX", "CYM"}
-_SOLVENT = {"HOH", "WAT", "NA", "CL", "K", "MG", "CA", "ZN", "SO4", "GOL", "EDO"}
+# A protonation state as files name it -> the residue, and the name that OpenMM's Modeller has for it.
+_PROTONATION_NAMES = {
+    "HID": ("HIS", "HID"),
+    "HSD": ("HIS", "HID"),
+    "HIE": ("HIS", "HIE"),
+    "HSE": ("HIS", "HIE"),
+    "HIP": ("HIS", "HIP"),
+    "HSP": ("HIS", "HIP"),
+    "ASH": ("ASP", "ASH"),
+    "GLH": ("GLU", "GLH"),
+    "LYN": ("LYS", "LYN"),
+    "CYX": ("CYS", "CYX"),
+    "CYM": ("CYS", "CYX"),
+}
+_LONGEST_PEPTIDE_BOND = 2.5  # Å; beyond it residues are missing between the two
+_BOND_RATIOS = 0.5, 1.6  # of a bond to its reference; vibrations and force fields differ by far less
 
 
 class Structure(NamedTuple):
@@ -28,28 +47,37 @@ class Structure(NamedTuple):
 
 
 def load_structure(path: Path) -> Structure:
-    """Read a structure and complete it: missing heavy atoms, hydrogens at pH 7, MSE -> MET.
+    """Read a structure and complete it: missing heavy atoms, hydrogens, MSE -> MET.
 
-    Atoms that are there stay where they are; water and ions are left out.
+    Atoms that are there stay where they are. Residues whose name states their protonation (HIP,
+    ASH, ...) get it, all others that of pH 7. Water and ions are left out, which standard error
+    is told.
 
     Raises
     ------
     StorageError
         if the file is missing
     InputError
-        if it cannot be read, or holds a residue the force field does not know, or no protein
+        if it cannot be read, holds a residue the force field does not know, or no protein, or
+        a chain lacks residues in its middle
     """
     path = Path(path)
     if not path.is_file():
         raise StorageError(f"{path}: no such file: check the path")
     try:
         fixer = PDBFixer(filename=str(path))
+        names = _names_in_file(path)
     except Exception as error:  # PDBFixer and OpenMM raise many types, AttributeError included
-        raise InputError(f"{path}: not a PDB or mmCIF structure ({error}): check the file")
+        raise InputError(f"{path}: not a PDB or mmCIF structure ({_first_line(error)}): check the file")
     _refuse_unknown(path, fixer)
     _refuse_not_finite(path, fixer)
+    _leave_out_solvent(path, fixer)
+    _refuse_gaps(path, fixer)
     if not _is_complete(fixer.topology):
-        _complete(fixer)
+        try:
+            _complete(path, fixer, names)
+        except Exception as error:
+            raise InputError(f"{path}: cannot be completed ({_first_line(error)}): mend that residue")
     return Structure(fixer.topology, _angstrom(fixer.positions))
 
 
@@ -59,12 +87,41 @@ def structure_from_sequence(sequence: str) -> Structure:
     Raises
     ------
     UsageError
-        if the sequence names an unknown residue
+        if the sequence names an unknown residue, or one that the force field does not know there
     """
     peptide = build_peptide(sequence)
     modeller = app.Modeller(peptide.topology, as_quantity(peptide.positions))
-    modeller.addHydrogens(protein_forcefield("obc2"), pH=_PH, variants=peptide.variants)
+    try:
+        modeller.addHydrogens(protein_forcefield("obc2"), pH=_PH, variants=peptide.variants)
+    except ValueError as error:
+        raise UsageError(
+            f"--sequence {sequence}: not known to the force field ({_first_line(error)}): "
+            "add caps, as in ACE-ALA-NME"
+        )
     return Structure(modeller.topology, _angstrom(modeller.positions))
+
+
+def _first_line(error: Exception) -> str:
+    """What went wrong, without OpenMM's advice after it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(".  ")[0]
+
+
+def _names_in_file(path: Path) -> dict[tuple[str, str], str]:
+    """{(chain, residue number): name} as written: OpenMM reads HIP, ASH and their like as HIS, ASP."""
+    with open(path) as stream:
+        if _guessFileFormat(stream, path.name) == "pdb":
+            stream.seek(0)
+            chains = PdbStructure(stream).models[0].iter_chains()
+            residues = [(chain.chain_id, residue) for chain in chains for residue in chain.iter_residues()]
+            return {(chain, f"{r.number}{r.insertion_code.strip()}"): r.get_name() for chain, r in residues}
+        blocks: list = []
+        PdbxReader(stream).read(blocks)
+    table = blocks[0].getObj("atom_site")
+    column = {name: table.getAttributeIndex(name) for name in table.getAttributeList()}
+    chain, number, name = (
+        column.get(f"auth_{key}", column.get(f"label_{key}")) for key in ("asym_id", "seq_id", "comp_id")
+    )
+    return {(row[chain], row[number]): row[name] for row in table.getRowList()}
 
 
 def _angstrom(positions: unit.Quantity) -> np.ndarray:
@@ -72,14 +129,14 @@ def _angstrom(positions: unit.Quantity) -> np.ndarray:
 
 
 def _refuse_unknown(path: Path, fixer: PDBFixer) -> None:
-    known = set(proteinResidues) | _CAPS | _PROTONATION_NAMES | _SOLVENT | set(substitutions)
+    known = set(proteinResidues) | _CAPS | set(_PROTONATION_NAMES) | set(SOLVENT) | set(substitutions)
     for residue in fixer.topology.residues():
         if residue.name not in known:
             raise InputError(
                 f"{path}: unknown residue {residue.name} {residue.id} in chain {residue.chain.id}: "
                 "remove it or replace it by a standard amino acid"
             )
-    if all(residue.name in _SOLVENT for residue in fixer.topology.residues()):
+    if all(residue.name in SOLVENT for residue in fixer.topology.residues()):
         raise InputError(f"{path}: no amino acids in it: give a protein structure")
 
 
@@ -93,20 +150,91 @@ def _refuse_not_finite(path: Path, fixer: PDBFixer) -> None:
         )
 
 
+def _leave_out_solvent(path: Path, fixer: PDBFixer) -> None:
+    solvent = [residue for residue in fixer.topology.residues() if residue.name in SOLVENT]
+    if not solvent:
+        return
+    modeller = app.Modeller(fixer.topology, fixer.positions)
+    modeller.delete(solvent)
+    fixer.topology, fixer.positions = modeller.topology, modeller.positions
+    print(f"{path}: residues of solvent and ions left out: {len(solvent)}", file=sys.stderr)
+
+
+def _refuse_gaps(path: Path, fixer: PDBFixer) -> None:
+    positions = _angstrom(fixer.positions)
+    for chain in fixer.topology.chains():
+        for one, two in pairwise(chain.residues()):
+            carbon = next((atom.index for atom in one.atoms() if atom.name == "C"), None)
+            nitrogen = next((atom.index for atom in two.atoms() if atom.name == "N"), None)
+            if carbon is None or nitrogen is None:
+                continue
+            length = np.linalg.norm(positions[carbon] - positions[nitrogen])
+            if length > _LONGEST_PEPTIDE_BOND:
+                raise InputError(
+                    f"{path}: chain {chain.id} is broken between {one.name} {one.id} and {two.name} "
+                    f"{two.id} (C-N {length:.1f} Å): model what is missing, or end a chain there (TER)"
+                )
+
+
 def _is_complete(topology: app.Topology) -> bool:
     """Whether the force field has a template for every residue as it stands."""
     return not protein_forcefield("obc2").getUnmatchedResidues(topology)
 
 
-def _complete(fixer: PDBFixer) -> None:
+def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) -> None:
+    variants = []
+    for residue in fixer.topology.residues():
+        name = names.get((residue.chain.id, residue.id + residue.insertionCode.strip()), residue.name)
+        residue.name, variant = _PROTONATION_NAMES.get(name, (residue.name, None))
+        variants.append(variant)
     fixer.findNonstandardResidues()
+    for residue, standard in fixer.nonstandardResidues:
+        print(f"{path}: {residue.name} {residue.id} replaced by {standard}", file=sys.stderr)
     fixer.replaceNonstandardResidues()
-    fixer.removeHeterogens(keepWater=False)
     # Loops that the experiment did not see are not invented.
     fixer.missingResidues = {}
     fixer.findMissingAtoms()
     fixer.addMissingAtoms(seed=1)
-    fixer.addMissingHydrogens(_PH)
+    modeller = app.Modeller(fixer.topology, fixer.positions)
+    modeller.addHydrogens(pH=_PH, variants=variants)
+    fixer.topology, fixer.positions = modeller.topology, modeller.positions
+
+
+def refuse_distorted(
+    topology: Topology, reference: np.ndarray, positions: np.ndarray, time: np.ndarray
+) -> None:
+    """Refuse frames whose bonds are not those of the structure.
+
+    Parameters
+    ----------
+    topology : all atoms
+    reference : (n_atoms, 3) [Å], the structure
+    positions : (n_frames, n_atoms, 3) [Å]
+    time : (n_frames,) [ps]
+
+    Raises
+    ------
+    InputError
+        if a bond is shorter than half or longer than 1.6 times its length in the structure
+    """
+    first, second = topology.bonds.T
+    expected = np.linalg.norm(reference[first] - reference[second], axis=-1)
+    shortest, longest = _BOND_RATIOS
+    for number, frame in enumerate(positions):
+        ratio = np.linalg.norm(frame[first] - frame[second], axis=-1) / expected
+        # Not-a-number is inside no interval.
+        bad = np.flatnonzero(~((ratio >= shortest) & (ratio <= longest)))
+        if len(bad):
+            bond = bad[0]
+            atoms = " - ".join(
+                f"{topology.residue_name[k]} {topology.residue_id[k]} {topology.name[k]}"
+                for k in (first[bond], second[bond])
+            )
+            raise InputError(
+                f"frame {number} ({time[number]:g} ps): bond {atoms} is {ratio[bond] * expected[bond]:.2f}, "
+                f"{expected[bond]:.2f} Å in the structure: give the structure that has the frames' order of "
+                "atoms, leave that frame out, or displace less"
+            )
 
 
 def topology_of(topology: app.Topology) -> Topology:

@@ -23,10 +23,39 @@ def report_progress(amount: float) -> None:
     _report(amount)
 
 
-def progress_bar(description: str, total: float, unit: str) -> tqdm:
-    """A bar with rate and time left; none when the output is not a terminal."""
+class _SpeedBar(tqdm):
+    """A bar that also shows its rate in words of its own."""
+
+    def __init__(self, *arguments, speed: Callable[[float], str] | None = None, **options) -> None:
+        self._speed = speed
+        super().__init__(*arguments, **options)
+
+    @property
+    def format_dict(self) -> dict:
+        fields = super().format_dict
+        if self._speed is not None and fields["n"] > 0 and fields["elapsed"] > 0:
+            fields["postfix"] = self._speed(fields["n"] / fields["elapsed"])
+        return fields
+
+
+def progress_bar(
+    description: str, total: float, unit: str, speed: Callable[[float], str] | None = None
+) -> tqdm:
+    """A bar with time left; none when the output is not a terminal.
+
+    Parameters
+    ----------
+    speed : from the mean rate [unit/s] to the words that the bar ends with while it runs
+    """
     layout = "{desc}: {percentage:3.0f}% |{bar}| {n:.1f}/{total:.1f} {unit} [{elapsed}<{remaining}{postfix}]"
-    return tqdm(desc=description, total=total, unit=unit, bar_format=layout, disable=not sys.stderr.isatty())
+    return _SpeedBar(
+        desc=description,
+        total=total,
+        unit=unit,
+        bar_format=layout,
+        disable=not sys.stderr.isatty(),
+        speed=speed,
+    )
 
 
 def run_jobs(job: Callable[[Any], Any], tasks: Sequence, workers: int, bar: tqdm) -> list:

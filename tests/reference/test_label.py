@@ -1,9 +1,10 @@
 """Mean forces: statistics against exact answers, heavy atoms held, labels reproducible."""
 
 import numpy as np
+import openmm
 import pytest
 
-from cgprot.errors import InputError
+from cgprot.errors import InputError, UnstableError, UsageError
 from cgprot.files.dataset import read_dataset
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
@@ -78,6 +79,21 @@ def test_labels_depend_on_the_seed_alone(dipeptide, system, frames):
     np.testing.assert_allclose(serial.forces[:1], alone.forces, atol=1e-3)
 
 
+def test_starting_velocities_are_those_of_the_seed(dipeptide, system, frames, monkeypatch):
+    seen = []
+    real = openmm.Context.setVelocitiesToTemperature
+
+    def watched(context, temperature, seed):
+        seen.extend([seed, context.getIntegrator().getRandomNumberSeed()])
+        real(context, temperature, seed)
+
+    monkeypatch.setattr(openmm.Context, "setVelocitiesToTemperature", watched)
+    for seed in (0, 1, 0):
+        run(dipeptide, system, frames[:2], seed=seed, samples=10)
+    assert seen[:4] == seen[8:]
+    assert len(set(seen) - {0}) == 8
+
+
 def test_displaced_frames_are_labelled_where_they_are(dipeptide, system, frames):
     labelled = run(dipeptide, system, frames[:2], displace=0.05, samples=10)
     heavy = topology_of(dipeptide.topology).element != "H"
@@ -117,3 +133,64 @@ def test_mapped_forces_scatter_around_the_mean_force(examples, tmp_path, dipepti
     difference = np.sqrt(((instantaneous - mean) ** 2).mean())
     assert 1 < difference < 10
     assert np.corrcoef(instantaneous.ravel(), mean.ravel())[0, 1] > 0.9
+
+
+def test_labels_agree_with_a_much_longer_average(dipeptide, system, frames):
+    """Within the reported errors, and with the right size of them: nothing slow is in this molecule."""
+    long = run(dipeptide, system, frames[:1], samples=2000, seed=3)
+    z = []
+    for seed in range(10, 16):
+        short = run(dipeptide, system, frames[:1], seed=seed)
+        z.append((short.forces - long.forces) / np.hypot(short.force_noise, long.force_noise))
+    # Student's t of 4 degrees of freedom has the standard deviation 1.4.
+    assert 0.7 < np.sqrt(np.mean(np.square(z))) < 2.0
+
+
+def test_frames_of_another_order_of_atoms_are_refused(dipeptide, system, frames):
+    with pytest.raises(InputError, match=r"frame 0 \(0 ps\): bond ACE 1 .* in the structure"):
+        run(dipeptide, system, frames[:1, ::-1])
+    with pytest.raises(InputError, match=r"frame 1 \(1 ps\)"):
+        run(dipeptide, system, np.stack([frames[0], np.nan * frames[1]]))
+
+
+def test_displacements_beyond_bonds_are_refused(dipeptide, system, frames):
+    with pytest.raises(ValueError, match=r"less than or equal to 0\.5"):
+        LabelConfig(displace=5.0)
+    with pytest.raises(InputError, match="displace less"):
+        run(dipeptide, system, frames, displace=0.5)
+
+
+def test_overlapping_atoms_are_refused(dipeptide, system, frames):
+    """No bond is wrong, but the two halves of the molecule lie in each other."""
+    frame = dipeptide.positions.copy()
+    names = topology_of(dipeptide.topology)
+    methyl = (names.residue_name == "NME") & np.isin(names.name, ["C", "H1", "H2", "H3"])
+    # Towards the oxygen of ACE, by a rotation about the bond's own atom N: lengths stay.
+    nitrogen = frame[(names.residue_name == "NME") & (names.name == "N")][0]
+    carbon = frame[(names.residue_name == "NME") & (names.name == "C")][0]
+    target = frame[(names.residue_name == "ALA") & (names.name == "C")][0]
+    direction = (target - nitrogen) / np.linalg.norm(target - nitrogen)
+    frame[methyl] += nitrogen + np.linalg.norm(carbon - nitrogen) * direction - carbon
+    with pytest.raises((InputError, UnstableError), match="frame 0: "):
+        run(dipeptide, system, frame[None])
+
+
+@pytest.mark.parametrize(
+    ("every", "temperature", "config", "words"),
+    [
+        (0, None, {}, "--every 0"),
+        (1, float("nan"), {}, "--temperature nan"),
+        (1, float("inf"), {}, "--temperature inf"),
+        (1, None, {"platform": "CUDA"}, "--platform CUDA: not on this computer: choose from .*CPU"),
+    ],
+)
+def test_wrong_options_are_refused(examples, every, temperature, config, words):
+    pdb, trr = examples / "alanine_dipeptide.pdb", examples / "alanine_dipeptide.trr"
+    if config and "CUDA" in all_platforms():
+        pytest.skip("CUDA is there")
+    with pytest.raises(UsageError, match=words):
+        label_sources([trr], pdb, "ala", temperature, every, LabelConfig(**config))
+
+
+def all_platforms() -> list[str]:
+    return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from openmm import app
 
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.peptide import build_peptide
+from cgprot.reference.peptide import as_quantity, build_peptide
 from cgprot.reference.structure import load_structure, structure_from_sequence, topology_of
 
 
@@ -54,6 +55,79 @@ def test_wrong_structures_are_refused(examples, tmp_path, before, after, error, 
     path.write_text((examples / "chignolin.pdb").read_text().replace(before, after))
     with pytest.raises(error, match=words) as caught:
         load_structure(path)
+    assert "\n" not in str(caught.value)
+
+
+HOH = "HETATM   23  O   HOH A   4       9.000   9.000   9.000  1.00  0.00           O  \n"
+
+
+def write_structure(structure, path, keep=lambda line: True, rename=("", "")) -> None:
+    with open(path, "w") as stream:
+        app.PDBFile.writeFile(structure.topology, as_quantity(structure.positions), stream, keepIds=True)
+    path.write_text(lines_of(path, lambda line: keep(line) and line[:6] != "CONECT").replace(*rename))
+
+
+def heavy_line(line: str) -> bool:
+    return line[76:78] != " H"
+
+
+def test_caps_survive_the_adding_of_hydrogens(examples, tmp_path):
+    """A capped peptide is no zwitterion."""
+    full = load_structure(examples / "alanine_dipeptide.pdb")
+    write_structure(full, tmp_path / "bare.pdb", heavy_line)
+    bare = load_structure(tmp_path / "bare.pdb")
+    topology = topology_of(bare.topology)
+    assert list(dict.fromkeys(topology.residue_name)) == ["ACE", "ALA", "NME"]
+    heavy, heavy_full = (topology_of(one.topology).element != "H" for one in (bare, full))
+    assert (heavy.sum(), (~heavy).sum()) == (10, 12)
+    np.testing.assert_allclose(bare.positions[heavy], full.positions[heavy_full], atol=1e-3)
+
+
+def test_water_is_left_out_and_the_rest_untouched(examples, tmp_path, capsys):
+    full = load_structure(examples / "alanine_dipeptide.pdb")
+    assert capsys.readouterr().err == ""
+    path = tmp_path / "wet.pdb"
+    path.write_text(
+        lines_of(examples / "alanine_dipeptide.pdb", lambda line: line[:6] not in ("CONECT", "END")) + HOH
+    )
+    wet = load_structure(path)
+    np.testing.assert_array_equal(wet.positions, full.positions)
+    assert topology_of(wet.topology).name.tolist() == topology_of(full.topology).name.tolist()
+    assert "residues of solvent and ions left out: 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "charge"),
+    [("HIP", "HIS", 1), ("HID", "HIS", 0), ("ASH", "ASP", 0), ("ASP", "ASP", -1), ("LYN", "LYS", 0)],
+)
+@pytest.mark.parametrize("form", ["pdb", "cif"])
+def test_names_state_the_protonation(tmp_path, name, parent, charge, form):
+    """OpenMM reads HIP as HIS, which is neutral at pH 7."""
+    sequence = structure_from_sequence(f"ACE-ALA-{name}-NME")
+    path = tmp_path / "named.pdb"
+    write_structure(sequence, path, heavy_line, (f"{parent} A   3", f"{name} A   3"))
+    if form == "cif":
+        pdb = app.PDBFile(str(path))
+        path = tmp_path / "named.cif"
+        with open(path, "w") as stream:
+            app.PDBxFile.writeFile(pdb.topology, pdb.positions, stream, keepIds=True)
+        path.write_text(path.read_text().replace(parent, name))
+    topology = topology_of(load_structure(path).topology)
+    assert build_system(topology, load_rules("heavy")).charge.sum() == pytest.approx(charge)
+    assert set(topology.residue_name) == {"ACE", "ALA", parent, "NME"}
+
+
+def test_a_chain_with_residues_cut_out_is_refused(examples, tmp_path):
+    path = tmp_path / "cut.pdb"
+    path.write_text(lines_of(examples / "chignolin.pdb", lambda line: line[22:26].strip() not in ("4", "5")))
+    with pytest.raises(InputError, match="chain A is broken between ASP 3 and THR 6"):
+        load_structure(path)
+
+
+@pytest.mark.parametrize("sequence", ["CYS", "ACE", "NME", "LYN-ALA"])
+def test_sequences_beyond_the_force_field_are_refused(sequence):
+    with pytest.raises(UsageError, match=f"--sequence {sequence}: not known to the force field") as caught:
+        structure_from_sequence(sequence)
     assert "\n" not in str(caught.value)
 
 
