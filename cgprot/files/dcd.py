@@ -57,7 +57,7 @@ class DcdFile:
         """
         for name, number in (("step", start_step), ("interval in steps", interval_steps)):
             if not 0 <= number <= _LARGEST:
-                raise InputError(f"{path}: {name} {number} does not fit into a DCD: keep it below 2**31")
+                raise InputError(f"{path}: {name} {number:.6g} does not fit into a DCD: keep it below 2**31")
         header = _header(n_beads, interval_steps, timestep_ps, start_step)
         file = cls(Path(path), n_beads, interval_steps)
         file._change("wb", lambda stream: stream.write(header))

@@ -90,9 +90,18 @@ def create_folder(path: Path) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises
+    ------
+    StorageError
+        if it cannot be read
+    """
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StorageError(f"{path}: could not be read ({error}): bring it back")
 
 
 def versions() -> dict[str, str]:
@@ -125,16 +134,23 @@ def write_run(folder: Path, verb: str, config: dict, inputs: list[Path], **more:
     write_text(Path(folder) / RUN_FILE, json.dumps(record, indent=2) + "\n")
 
 
-def read_run(folder: Path) -> dict:
-    """Read run.json back.
+def read_run(folder: Path, verb: str | None = None) -> dict:
+    """Read run.json back, that of `verb` if one is given.
 
     Raises
     ------
     StorageError
         if `folder` is not a run folder
+    UsageError
+        if another verb wrote it
     """
     path = Path(folder) / RUN_FILE
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        run = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{folder}: not a cgprot run folder ({error}): give the folder that -o named")
+    if not isinstance(run, dict):
+        raise StorageError(f"{path}: not the record of a run: restore it from a copy")
+    if verb is not None and run.get("verb") != verb:
+        raise UsageError(f"{folder}: is a run of {run.get('verb')}: give a folder that {verb} wrote")
+    return run

@@ -13,6 +13,8 @@ from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import write_text
 
 _BONDS_PER_LINE = 4
+# Readers split the columns at blanks: a column that a PDB may leave blank holds these instead.
+_NO_CHAIN, _NO_NAME = "A", "X"
 
 
 def write_psf(path: Path, system: BeadSystem) -> None:
@@ -60,8 +62,9 @@ def _psf_text(remarks, chain, residue_id, residue_name, name, type_name, charge,
     lines += ["", f"{len(name):10d} !NATOM"]
     for i in range(len(name)):
         lines.append(
-            f"{i + 1:10d} {chain[i] or 'A':<8} {residue_id[i]:<8d} {residue_name[i]:<8} {name[i]:<8} "
-            f"{type_name[i]:<4} {charge[i]:14.6f}{mass[i]:14.6f}{0:8d}"
+            f"{i + 1:10d} {_word(chain[i], _NO_CHAIN):<8} {residue_id[i]:<8d} "
+            f"{_word(residue_name[i], _NO_NAME):<8} {_word(name[i], _NO_NAME):<8} "
+            f"{_word(type_name[i], _NO_NAME):<4} {charge[i]:14.6f}{mass[i]:14.6f}{0:8d}"
         )
     lines += ["", f"{len(bonds):10d} !NBOND: bonds"]
     lines += _bond_lines(bonds)
@@ -76,6 +79,10 @@ def _psf_text(remarks, chain, residue_id, residue_name, name, type_name, charge,
     # OpenMM's reader wants the empty line of NNB and one group of no atoms.
     lines += ["", f"{0:10d} !NNB", "", "", f"{1:10d}{0:10d} !NGRP NST2", f"{0:10d}{0:10d}{0:10d}", ""]
     return "\n".join(lines) + "\n"
+
+
+def _word(text: str, if_blank: str) -> str:
+    return "".join(str(text).split()) or if_blank
 
 
 def _bond_lines(bonds: np.ndarray) -> list[str]:
@@ -94,11 +101,9 @@ def read_psf(path: Path) -> BeadSystem:
         if it is not a PSF of beads
     """
     try:
-        lines = Path(path).read_text().splitlines()
+        return _parse(Path(path).read_text().splitlines())
     except OSError as error:
         raise StorageError(f"{path}: could not be read ({error}): give the PSF that cgprot wrote")
-    try:
-        return _parse(lines)
     except (StopIteration, ValueError, KeyError, IndexError):
         raise InputError(f"{path}: not a PSF of beads: give one that `cgprot map` or `simulate` wrote")
 

@@ -16,7 +16,7 @@ from cgprot.model.tensornet import TensorNet
 class ModelConfig(BaseModel):
     """The shape of a network; it travels with the weights."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     channels: int = Field(default=64, ge=2)
     layers: int = Field(default=1, ge=0)

@@ -75,8 +75,13 @@ def forces_from(potential: Potential, bead_type: np.ndarray) -> Forces:
 
     def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         graph = build_graph(positions, bead_type, potential.config.cutoff, weights.dtype)
-        on_device = [part.to(weights.device) if torch.is_tensor(part) else part for part in graph]
-        energy, force = potential.energy_and_forces(type(graph)(*on_device))
+        on_device = graph._replace(
+            positions=graph.positions.to(weights.device),
+            bead_type=graph.bead_type.to(weights.device),
+            system_index=graph.system_index.to(weights.device),
+            edges=graph.edges.to(weights.device),
+        )
+        energy, force = potential.energy_and_forces(on_device)
         return _float64(energy), _float64(force).reshape(positions.shape)
 
     return forces

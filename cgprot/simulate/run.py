@@ -12,7 +12,9 @@ from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import read_dcd
 from cgprot.files.folder import RUN_FILE, check_new, create_folder, read_run, versions, write_run, write_text
+from cgprot.files.lock import locked
 from cgprot.files.psf import read_psf, write_psf
+from cgprot.files.stop import Interrupted, StopSignal
 from cgprot.files.universe import write_pdb
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.guard import Guard, Violation
@@ -21,7 +23,6 @@ from cgprot.simulate.noise import normal_noise
 from cgprot.simulate.progress import Progress
 from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, Record, trajectory_name
 from cgprot.simulate.state import SimulationState, read_checkpoint
-from cgprot.simulate.stop import Interrupted, StopSignal, locked
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 _FARTHEST = 999.0  # Å
@@ -103,9 +104,9 @@ def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
         if the folder is damaged or in use
     """
     folder = Path(folder)
-    read_run(folder)  # refuses what is no run folder before a lock file is put there
+    read_run(folder, "simulate")  # refuses what is no run folder before a lock file is put there
     with locked(folder):
-        run = read_run(folder)
+        run = read_run(folder, "simulate")
         config, state = _config_of(folder, run, time_ps), read_checkpoint(folder)
         if state.step >= config.n_steps:
             raise UsageError(
@@ -253,8 +254,6 @@ def _first_frames(folder: Path, config: SimulateConfig) -> np.ndarray:
 
 
 def _config_of(folder: Path, run: dict, time_ps: float | None) -> SimulateConfig:
-    if run.get("verb") != "simulate":
-        raise UsageError(f"{folder}: is a run of {run.get('verb')}: give a folder that simulate wrote")
     try:
         config = SimulateConfig(**run["config"])
     except (ValidationError, KeyError, TypeError) as error:

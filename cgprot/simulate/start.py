@@ -44,8 +44,11 @@ def load_start(path: Path, mapping: str) -> BeadFrames:
 
 
 def _holds_beads(psf: Path) -> bool:
-    with open(psf) as stream:
-        return any("cgprot mapping" in line for _, line in zip(range(10), stream, strict=False))
+    try:
+        with open(psf) as stream:
+            return any("cgprot mapping" in line for _, line in zip(range(10), stream, strict=False))
+    except UnicodeDecodeError:
+        raise InputError(f"{psf}: not text, hence no PSF: move it away from the structure or replace it")
 
 
 def _bead_positions(path: Path, system: BeadSystem) -> np.ndarray:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cgprot.errors import UsageError
-from cgprot.files.folder import read_run
+from cgprot.errors import StorageError, UsageError
+from cgprot.files.folder import RUN_FILE, read_run
 from cgprot.model.potential import ModelConfig
 
 
 class DataConfig(BaseModel):
     """Datasets by path; split by protein, not by frame."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: tuple[Path, ...] = Field(min_length=1)
     validation: tuple[Path, ...] = Field(min_length=1)
@@ -35,7 +35,7 @@ class OptimiserConfig(BaseModel):
     threads : of the CPU; null leaves it to torch
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(default=10_000, ge=1)
     batch_frames: int = Field(default=8, ge=1)
@@ -44,7 +44,7 @@ class OptimiserConfig(BaseModel):
     final_learning_rate: float = Field(default=0.01, ge=0, le=1)
     gradient_clip: float = Field(default=10.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)  # torch and numpy both take it
     validate_every: int = Field(default=500, ge=1)
     checkpoint_every: int = Field(default=500, ge=1)
     validation_frames: int = Field(default=256, ge=1)
@@ -54,7 +54,7 @@ class OptimiserConfig(BaseModel):
 class RunConfig(BaseModel):
     """Everything that a training run depends on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: DataConfig
     model: ModelConfig = ModelConfig()
@@ -74,20 +74,38 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as TOML ({error}): mend the file")
-    data = content.get("data", {})
-    for key in ("train", "validation"):
-        if isinstance(data.get(key), list):
-            data[key] = [str((path.parent / entry).resolve()) for entry in data[key]]
+    if isinstance(content.get("data"), dict):
+        content["data"] |= _beside(path, content["data"])
     for override in overrides:
         _override(content, override)
     return _checked(content, path)
 
 
 def recorded_config(folder: Path) -> RunConfig:
-    """The configuration of an earlier run, from its run.json."""
-    return _checked(read_run(folder)["config"], Path(folder))
+    """The configuration of an earlier run, from its run.json.
+
+    Raises
+    ------
+    UsageError
+        if another verb wrote it, or a key has an unusable value
+    StorageError
+        if `folder` is no run folder
+    """
+    run = read_run(folder, "train")
+    if not isinstance(run.get("config"), dict):
+        raise StorageError(f"{folder}: its {RUN_FILE} has no config: restore it from a copy")
+    return _checked(run["config"], Path(folder) / RUN_FILE)
+
+
+def _beside(path: Path, data: dict) -> dict:
+    """The lists of paths in `data`, relative to the folder of `path`; what is no path stays to be refused."""
+    return {
+        key: [str((path.parent / entry).resolve()) if isinstance(entry, str) else entry for entry in entries]
+        for key, entries in data.items()
+        if isinstance(entries, list)
+    }
 
 
 def _override(content: dict, override: str) -> None:
@@ -99,7 +117,10 @@ def _override(content: dict, override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    content.setdefault(section, {})[key] = value
+    table = content.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"--set {override}: {section} is no section of the configuration: mend the file")
+    table[key] = value
 
 
 def _checked(content: dict, path: Path) -> RunConfig:

@@ -10,13 +10,24 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
 from cgprot.beads import BeadFrames
-from cgprot.errors import InputError, UnstableError, UsageError
-from cgprot.files.folder import check_new, create_folder, read_run, sha256_of, write_run, write_whole
+from cgprot.errors import InputError, StorageError, UnstableError, UsageError
+from cgprot.files.folder import (
+    RUN_FILE,
+    check_new,
+    create_folder,
+    read_run,
+    sha256_of,
+    write_run,
+    write_whole,
+)
+from cgprot.files.lock import locked
+from cgprot.files.stop import Interrupted, StopSignal
 from cgprot.model.checkpoint import MODEL_FILE, save_model
 from cgprot.model.potential import check_types
 from cgprot.train.batches import (
@@ -57,51 +68,80 @@ def train(config: RunConfig, output: Path, resume: bool = False) -> Path:
         if the data cannot be used, or have changed since the run began
     UnstableError
         if the loss is no longer finite
+    StorageError
+        if another process runs in `output`
+    Interrupted
+        after SIGINT or SIGTERM; the checkpoint is written
     """
     output = Path(output)
-    settings = config.train
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    if config.train.threads is not None:
+        torch.set_num_threads(config.train.threads)
     if resume:
         check_unchanged(config, output)
-    else:
-        check_new(output)
+        with locked(output):
+            data = prepare_data(config)
+            state = TrainingState.load(output)
+            cut_metrics(output, state.step)
+            return run_to_end(state, data, output)
+    check_new(output)
+    data = prepare_data(config)
+    create_folder(output)
+    with locked(output):
+        return run_to_end(begin(config, output, data.signal), data, output)
+
+
+class TrainingData(NamedTuple):
+    """What a run learns from and is measured by."""
+
+    training: Mapping[str, BeadFrames]
+    labelled: list[Frame]  # all of `training`
+    held_out: list[Frame]  # some of the validation data
+    signal: float  # [kcal/mol/Å], root mean square of the training labels
+
+
+def prepare_data(config: RunConfig) -> TrainingData:
+    """Read the datasets, check them against the model and find the neighbours."""
     training, validation = read_datasets(config.data.train), read_datasets(config.data.validation)
     check_one_mapping({**training, **{f"validation {key}": frames for key, frames in validation.items()}})
     for frames in (*training.values(), *validation.values()):
         check_types(frames.system.bead_type, config.model)
     labelled = prepare_frames(training, config.model.cutoff)
-    held_out = spread_evenly(prepare_frames(validation, config.model.cutoff), settings.validation_frames)
-    signal = label_signal(labelled)
+    prepared = prepare_frames(validation, config.model.cutoff)
+    held_out = spread_evenly(prepared, config.train.validation_frames)
+    return TrainingData(training, labelled, held_out, label_signal(labelled))
 
-    if resume:
-        state = TrainingState.load(output)
-        cut_metrics(output, state.step)
-    else:
-        state = begin(config, output, signal)
+
+def run_to_end(state: TrainingState, data: TrainingData, output: Path) -> Path:
+    """Take the steps that are left, or those until a signal comes, and write the model."""
+    settings = state.config.train
     begun = time.monotonic() - state.seconds
-
     steps = range(state.step, settings.steps)
-    with tqdm(steps, initial=state.step, total=settings.steps, disable=not sys.stderr.isatty()) as bar:
+    bar = tqdm(steps, initial=state.step, total=settings.steps, disable=not sys.stderr.isatty())
+    with StopSignal() as stop, bar:
         for step in bar:
-            numbers = batch_numbers(step, settings.batch_frames, len(labelled), settings.seed)
-            loss = take_step(state, join_frames([labelled[k] for k in numbers]), signal)
+            numbers = batch_numbers(step, settings.batch_frames, len(data.labelled), settings.seed)
+            loss = take_step(state, join_frames([data.labelled[k] for k in numbers]), data.signal)
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
             state.seconds = time.monotonic() - begun
-            if state.step % settings.validate_every == 0 or state.step == settings.steps:
-                validate(state, held_out, training, output)
-            if state.step % settings.checkpoint_every == 0 or state.step == settings.steps:
+            last = state.step == settings.steps
+            if state.step % settings.validate_every == 0 or last:
+                validate(state, data.held_out, data.training, output)
+            if state.step % settings.checkpoint_every == 0 or last or stop.number:
                 state.save(output)
-
-    write_model(state, training, output / MODEL_FILE)
+            if stop.number and not last:
+                raise Interrupted(
+                    f"{output}: stopped by {stop.name} at step {state.step} of {settings.steps}, checkpoint "
+                    f"written: go on with cgprot train --resume {output}",
+                    stop.number,
+                )
+    write_model(state, data.training, output / MODEL_FILE)
     draw_curves(output)
     return output
 
 
 def begin(config: RunConfig, output: Path, signal: float) -> TrainingState:
-    """Create the run folder with run.json, an empty log and the checkpoint of step 0."""
+    """Fill the new run folder: run.json, an empty log and the checkpoint of step 0."""
     state = TrainingState(config, energy_scale=signal)
-    create_folder(output)
     record, inputs = config.model_dump(mode="json"), [*config.data.train, *config.data.validation]
     write_run(output, "train", record, inputs, device="cpu", threads=torch.get_num_threads())
     cut_metrics(output, last_step=-1)
@@ -192,7 +232,9 @@ def label_signal(frames: list[Frame]) -> float:
 
 def check_unchanged(config: RunConfig, output: Path) -> None:
     """Refuse to resume with another configuration or other data than the run began with."""
-    record = read_run(output)
+    record = read_run(output, "train")
+    if not {"config", "inputs"} <= record.keys() or not isinstance(record["inputs"], dict):
+        raise StorageError(f"{output}: its {RUN_FILE} lacks config or inputs: restore it from a copy")
     if record["config"] != config.model_dump(mode="json"):
         raise UsageError(f"{output}: begun with another configuration: resume with its own, or begin anew")
     for path, expected in record["inputs"].items():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 from cgprot.errors import InputError
@@ -49,7 +50,10 @@ def as_table(rows: list[ErrorRow]) -> str:
     lines = [f"{title:<32} {'RMSE':>8} {'MAE':>8} {'noise':>8} {'signal':>8}"]
     for row in rows:
         name = f"{row.group} {row.name}".strip()
-        lines.append(f"{name:<32} {row.rmse:8.3f} {row.mae:8.3f} {row.noise_floor:8.3f} {row.signal:8.3f}")
+        floor = "-" if math.isnan(row.noise_floor) else f"{row.noise_floor:.3f}"
+        lines.append(f"{name:<32} {row.rmse:8.3f} {row.mae:8.3f} {floor:>8} {row.signal:8.3f}")
+    if any(math.isnan(row.noise_floor) for row in rows):
+        lines.append("noise floor unknown: the labels carry no standard error (instantaneous forces?)")
     return "\n".join(lines)
 
 

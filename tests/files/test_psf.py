@@ -1,5 +1,8 @@
 """The PSF and PDB are read by the programs that people use."""
 
+import warnings
+from dataclasses import replace
+
 import MDAnalysis
 import mdtraj
 import numpy as np
@@ -49,8 +52,30 @@ def test_beads_come_back(written, chignolin):
             assert np.array_equal(getattr(back, name), value), name
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t"])
+@pytest.mark.parametrize("column", ["chain", "residue_name", "bead_name"])
+def test_blank_columns_leave_the_others_in_place(tmp_path, chignolin, column, blank):
+    n_beads = chignolin.system.n_beads
+    write_psf(tmp_path / "a.psf", replace(chignolin.system, **{column: np.full(n_beads, blank)}))
+    back = read_psf(tmp_path / "a.psf")
+    assert set(getattr(back, column)) == {"A" if column == "chain" else "X"}
+    for name in {"chain", "residue_name", "bead_name", "residue_id", "type_name"} - {column}:
+        assert np.array_equal(getattr(back, name), getattr(chignolin.system, name)), name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert MDAnalysis.Universe(tmp_path / "a.psf").atoms.n_atoms == n_beads
+
+
+def test_blank_within_a_name_is_left_out(tmp_path, chignolin):
+    write_psf(tmp_path / "a.psf", replace(chignolin.system, chain=np.full(chignolin.system.n_beads, "A 1")))
+    assert set(read_psf(tmp_path / "a.psf").chain) == {"A1"}
+
+
 def test_wrong_files_are_refused(tmp_path, written):
     with pytest.raises(StorageError, match="could not be read"):
         read_psf(tmp_path / "none.psf")
     with pytest.raises(InputError, match="not a PSF of beads"):
         read_psf(written.with_suffix(".pdb"))
+    (tmp_path / "binary.psf").write_bytes(bytes(range(256)))
+    with pytest.raises(InputError, match="not a PSF of beads"):
+        read_psf(tmp_path / "binary.psf")

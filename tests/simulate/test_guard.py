@@ -7,7 +7,7 @@ from scipy.stats import chi2
 
 from cgprot.errors import InputError
 from cgprot.simulate.guard import Guard, largest_temperature
-from cgprot.simulate.langevin import maxwell_boltzmann
+from cgprot.simulate.langevin import kinetic_temperature, maxwell_boltzmann
 
 LATE, EARLY = 50.0, 0.5
 
@@ -67,7 +67,7 @@ def test_bond_may_change_by_half_an_angstrom(change, caught):
 
 def test_hot_replica_is_caught_after_the_allowance():
     hot = _sane()["velocities"].copy()
-    hot[1] *= 4.0
+    hot[1] *= 3.5
     (violation,) = _violations(velocities=hot)
     assert (violation.replica, violation.what) == (1, "temperature")
     assert _violations(velocities=hot, time_ps=EARLY) == []
@@ -75,6 +75,16 @@ def test_hot_replica_is_caught_after_the_allowance():
     assert len(_violations(velocities=hot, friction=0.1, time_ps=10.1)) == 1
     assert _violations(velocities=hot, friction=0.0) == []
     assert _violations(velocities=hot, temperature=0.0) == []
+
+
+@pytest.mark.parametrize(("temperature", "friction"), [(300.0, 1.0), (300.0, 0.0), (0.0, 1.0), (10.0, 1.0)])
+def test_explosion_is_caught_from_the_first_step(temperature, friction):
+    heat = kinetic_temperature(_sane()["velocities"], chain_system().mass)[:, None, None]
+    for kelvin, caught in ((2900.0, 0), (3100.0, 3)):
+        velocities = _sane()["velocities"] * np.sqrt(kelvin / heat)
+        violations = _violations(temperature, friction, time_ps=0.002, velocities=velocities)
+        assert len(violations) == caught
+    assert str(violations[0]) == "replica 0: temperature is 3100 K (limit 3000)"
 
 
 def test_every_bad_replica_is_named_once():
@@ -109,6 +119,50 @@ def test_molecule_cut_by_a_box_is_refused():
         InputError, match=r"starting frame 0: bond C-O of GLY 1 A is .* make the molecule whole"
     ):
         Guard(chain_system(), positions, 300.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "length", "refused"),
+    [
+        ("heavy", 2.4, False),
+        ("heavy", 2.6, True),
+        ("heavy_residue", 2.6, True),
+        ("ca", 3.8, False),
+        ("ca", 5.1, True),
+    ],
+)
+def test_longest_starting_bond(mapping, length, refused):
+    positions = chain_start().positions.copy()
+    positions[0, 3:, 0] += length - 1.5
+    system = dataclasses.replace(chain_system(), mapping=mapping)
+    if refused:
+        with pytest.raises(InputError, match=r"bond C-O of GLY 1 A is .* the gap in its chain"):
+            Guard(system, positions, 300.0, 1.0)
+    else:
+        Guard(system, positions, 300.0, 1.0)
+
+
+def _two_chains(shift):
+    """The chain twice, the second one as chain B and `shift` [Å] beside the first."""
+    one, start = chain_system(), chain_start().positions
+    per_bead = ("bead_type", "type_name", "mass", "charge", "bead_name", "residue_name", "residue_id")
+    twice = {name: np.tile(getattr(one, name), 2) for name in per_bead}
+    bonds = np.concatenate([one.bonds, one.bonds + one.n_beads])
+    chain = np.repeat(["A", "B"], one.n_beads)
+    system = dataclasses.replace(one, **twice, bonds=bonds, bead_of_atom=np.arange(len(chain)), chain=chain)
+    return system, np.concatenate([start, start + np.array([0.0, 0.0, shift])], axis=1)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.4])
+def test_overlapping_chains_are_refused(shift):
+    system, positions = _two_chains(shift)
+    said = rf"starting frame 0: N of GLY 1 A and N of GLY 1 B are {shift:.2f} Å apart without a bond"
+    with pytest.raises(InputError, match=said):
+        Guard(system, positions, 300.0, 1.0)
+    good = _two_chains(2.1)[1]
+    with pytest.raises(InputError, match="starting frame 1"):
+        Guard(system, np.concatenate([good, positions]), 300.0, 1.0)
+    Guard(system, good, 300.0, 1.0)
 
 
 def test_beads_without_bonds():

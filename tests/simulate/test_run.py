@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import read_dcd
 from cgprot.files.folder import read_run
+from cgprot.files.lock import locked
+from cgprot.files.stop import Interrupted
 from cgprot.simulate import run as run_module
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.record import Record
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.state import CHECKPOINT, load_state
-from cgprot.simulate.stop import Interrupted, locked
 
 REPLICAS = 3
 
@@ -354,6 +355,11 @@ def test_refused_before_the_folder_is_created(tmp_path, error, said, asked):
         ("time_ps 0.401 is 200.5 steps of 2 fs: choose a whole number", {"time_ps": 0.401}),
         ("no frame would be written", {"output_every_ps": 1.0}),
         ("Extra inputs", {"temprature": 300.0}),
+        ("replicas", {"replicas": 1_000_000_000}),
+        ("time_ps 1e+300 is 5e+302 steps", {"time_ps": 1e300, "output_every_ps": 1e299}),
+        ("time_ps 1e+308 is inf steps", {"time_ps": 1e308}),
+        ("output_every_ps 4.4e+06 is 2.2e+09 steps", {"time_ps": 1e8, "output_every_ps": 4.4e6}),
+        ("more than 2.15e+09 frames", {"time_ps": 1e8, "output_every_ps": 0.02}),
     ],
 )
 def test_bad_configurations(said, asked):

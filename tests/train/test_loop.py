@@ -1,13 +1,17 @@
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
 import springs
 import torch
 
-from cgprot.errors import InputError, UnstableError, UsageError
+from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dataset import write_dataset
 from cgprot.files.folder import read_run
+from cgprot.files.lock import locked
+from cgprot.files.stop import Interrupted
 from cgprot.model.checkpoint import load_model, load_tensors
 from cgprot.train import loop, state
 from cgprot.train.config import OptimiserConfig, recorded_config
@@ -80,6 +84,7 @@ def test_run_folder_is_complete(data):
         "model.safetensors",
         "model_best.safetensors",
         "curves.png",
+        ".lock",
     }
     assert recorded_config(run) == config
     assert [row.step for row in read_metrics(run)] == [4, 8, 12]
@@ -130,6 +135,68 @@ def test_run_stopped_before_its_first_checkpoint_resumes(data, monkeypatch):
     whole = loop.train(config, data / "whole")
     parts = resumed_run(config, data / "parts", monkeypatch)
     assert same_bits(weights(whole), weights(parts))
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_finishes_the_step_and_writes_a_checkpoint(data, monkeypatch, number, exit_code):
+    config, before = springs.run_config(data), signal.getsignal(number)
+    whole = loop.train(config, data / "whole")
+    take_step = loop.take_step
+
+    def send(training_state, *rest):
+        if training_state.step == 6:
+            os.kill(os.getpid(), number)
+        return take_step(training_state, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "take_step", send)
+        with pytest.raises(Interrupted, match=f"{number.name} at step 7 of 12.*train --resume") as caught:
+            loop.train(config, data / "parts")
+    assert caught.value.exit_code == exit_code
+    assert "\n" not in str(caught.value)
+    assert signal.getsignal(number) is before
+    assert state.TrainingState.load(data / "parts").step == 7
+    parts = loop.train(config, data / "parts", resume=True)
+    assert same_bits(weights(whole), weights(parts))
+
+
+def test_second_process_is_refused(data, monkeypatch):
+    config = springs.run_config(data)
+    take_step, refused = loop.take_step, []
+
+    def resume_beside(training_state, *rest):
+        if training_state.step == 6:
+            with pytest.raises(StorageError, match="another process runs in it"):
+                loop.train(config, data / "run", resume=True)
+            refused.append(training_state.step)
+        return take_step(training_state, *rest)
+
+    monkeypatch.setattr(loop, "take_step", resume_beside)
+    run = loop.train(config, data / "run")
+    assert refused == [6]
+    with locked(run), pytest.raises(StorageError, match="another process runs in it"):
+        loop.train(config, run, resume=True)
+
+
+def test_damaged_record_or_other_verb_is_refused(data):
+    (data / "run").mkdir()
+    config = springs.run_config(data)
+    for content, error, said in (
+        ('{"verb": "train"}', StorageError, "lacks config or inputs"),
+        ('{"verb": "train", "config": {}, "inputs": 1}', StorageError, "lacks config or inputs"),
+        ('{"verb": "simulate"}', UsageError, "is a run of simulate"),
+    ):
+        (data / "run" / "run.json").write_text(content)
+        with pytest.raises(error, match=said):
+            loop.train(config, data / "run", resume=True)
+    assert [path.name for path in (data / "run").iterdir()] == ["run.json"]
+
+
+def test_missing_data_are_named_on_resume(data):
+    run = loop.train(springs.run_config(data), data / "run")
+    (data / "train.h5").unlink()
+    with pytest.raises(StorageError, match=r"train\.h5: could not be read"):
+        loop.train(springs.run_config(data), run, resume=True)
 
 
 def test_nothing_resumes_with_another_configuration_or_data(data):

@@ -1,16 +1,10 @@
-"""One process to a run folder, and a way to end it that loses nothing."""
+"""A way to end a run that loses nothing."""
 
-import fcntl
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
-from cgprot.errors import CgprotError, StorageError
-
-LOCK_FILE = ".lock"
+from cgprot.errors import CgprotError
 
 
 class Interrupted(CgprotError):
@@ -50,25 +44,3 @@ class StopSignal:
         for number, handler in self._former.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._former = {}
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` against every other process; a killed one lets go by itself.
-
-    Raises
-    ------
-    StorageError
-        if another process runs in it
-    """
-    path = Path(folder) / LOCK_FILE
-    try:
-        stream = open(path, "a")  # noqa: SIM115
-    except OSError as error:
-        raise StorageError(f"{path}: could not be opened ({error}): check the folder")
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(f"{folder}: another process runs in it: wait for it or choose another folder")
-        yield
