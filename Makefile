@@ -13,7 +13,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	rm -rf demo
 	$(BIN)/cgprot simulate examples/chignolin.pdb --model heavy-demo -o demo/run \
-	    --temperature 300 --replicas 4 --time-ps 50 --timestep-fs 2 --output-every-ps 0.5 --seed 7
+	    --temperature 300 --replicas 4 --time-ps 30 --timestep-fs 2 --output-every-ps 0.25 --seed 7
 	$(BIN)/cgprot analyse demo/run --reference examples/chignolin_300K.h5 -o demo/report
 	@echo "Open demo/report/report.html"
 

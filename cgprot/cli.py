@@ -127,7 +127,7 @@ def _add_map(verbs) -> None:
         "input",
         type=Path,
         nargs="+",
-        help="topology (PDB, PSF, ...) and trajectories, or all-atom mdCATH files (.h5)",
+        help="topology (PDB, PSF, ...) and trajectories, an mdtraj HDF5 file, or all-atom mdCATH files (.h5)",
     )
     _add_output(
         parser,

@@ -194,11 +194,20 @@ def is_mdcath(file: h5py.File) -> bool:
 
 
 def is_mdcath_path(path: Path) -> bool:
-    """Whether there is an all-atom mdCATH file at `path`."""
+    """Whether there is an all-atom mdCATH file at `path`.
+
+    Raises
+    ------
+    StorageError
+        if it is HDF5, but cut or damaged
+    """
     if Path(path).suffix not in (".h5", ".hdf5") or not h5py.is_hdf5(path):
         return False
-    with h5py.File(path, "r") as file:
-        return is_mdcath(file)
+    try:
+        with h5py.File(path, "r") as file:
+            return is_mdcath(file)
+    except OSError as error:
+        raise StorageError(f"{path}: could not be read as HDF5 ({error}): copy or download it again")
 
 
 def _parse_psf(text: str, element: np.ndarray) -> Topology:

@@ -16,6 +16,7 @@ from MDAnalysis.lib.mdamath import triclinic_vectors
 from cgprot.beads import BeadSystem, Topology
 from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import write_whole
+from cgprot.files.mdtraj_hdf5 import MdtrajReader, is_mdtraj_path, read_mdtraj_topology
 from cgprot.files.periodic import AtomChunk, Bonded, inspect_frames, make_whole
 from cgprot.files.topology import choose_atoms, topology_of_atoms, usable_box
 from cgprot.units import FORCE_FROM_MDANALYSIS
@@ -152,9 +153,15 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
     for path in (topology, *trajectories):
         if not Path(path).is_file():
             raise StorageError(f"{path}: no such file: check the path")
+    # An mdtraj file stands for its own trajectory too, as a PDB file does.
+    structure = read_mdtraj_topology(topology) if is_mdtraj_path(topology) else str(topology)
+    frames = trajectories or ([] if isinstance(structure, str) else [topology])
+    form = {"format": MdtrajReader} if frames and all(map(is_mdtraj_path, frames)) else {}
     with _quiet():
         try:
-            return MDAnalysis.Universe(str(topology), *[str(path) for path in trajectories])
+            return MDAnalysis.Universe(structure, *[str(path) for path in frames], **form)
+        except InputError:
+            raise
         except Exception as error:  # its parsers raise many types, AttributeError and StopIteration included
             reason = str(error).strip().split("\n")[0] or type(error).__name__
         gc.collect()

@@ -5,6 +5,7 @@ from pathlib import Path
 from cgprot.errors import UsageError
 from cgprot.files.folder import check_new_file
 from cgprot.files.mdcath import is_mdcath_path
+from cgprot.files.mdtraj_hdf5 import is_mdtraj_path
 from cgprot.mapping.rules import MappingRules
 from cgprot.reference.campaign import map_campaign, map_files_to
 from cgprot.reference.check import as_table, check_forces, plot_forces
@@ -24,7 +25,7 @@ def map_inputs(
 
     Parameters
     ----------
-    inputs : topology and trajectories, or all-atom mdCATH files
+    inputs : topology and trajectories, an mdtraj HDF5 file that holds both, or all-atom mdCATH files
     output : new .h5 file; for mdCATH files also a folder
     name, temperature : of the protein, [K], where the inputs do not say
     workers, scheduler : see `map_campaign`
@@ -44,10 +45,9 @@ def map_inputs(
         check_new_dataset(output, name)
         if workers > 1 or scheduler:
             raise UsageError("--workers and --scheduler are for mdCATH files: leave them out")
-        if len(inputs) < 2:
-            raise UsageError("give a topology and trajectories, or all-atom mdCATH files")
+        topology, *trajectories = _topology_first(inputs)
         return str(
-            map_trajectories_to(output, inputs[0], inputs[1:], rules, name or output.stem, temperature)
+            map_trajectories_to(output, topology, trajectories, rules, name or output.stem, temperature)
         )
     if name or temperature:
         raise UsageError("--name and --temperature are in the mdCATH files: leave them out")
@@ -57,6 +57,15 @@ def map_inputs(
     if workers > 1 or scheduler:
         raise UsageError("--workers and --scheduler need a folder as -o: one process writes one file")
     return str(map_files_to(check_new_file(output, ".h5"), inputs, rules))
+
+
+def _topology_first(inputs: list[Path]) -> list[Path]:
+    """Topology and trajectories; an mdtraj HDF5 file alone is both."""
+    if len(inputs) == 1 and is_mdtraj_path(inputs[0]):
+        return inputs * 2
+    if len(inputs) < 2:
+        raise UsageError("give a topology and trajectories, an mdtraj HDF5 file, or all-atom mdCATH files")
+    return inputs
 
 
 def check_new_dataset(output: Path, name: str | None = None) -> Path:
@@ -83,8 +92,6 @@ def check_inputs(inputs: list[Path], output: Path, rules: MappingRules) -> str:
         if there is nothing to read forces from
     """
     check_new_file(output, ".png")
-    if len(inputs) < 2 and not is_mdcath_path(inputs[0]):
-        raise UsageError("give a topology and trajectories, or one all-atom mdCATH file")
-    check = check_forces(inputs, rules)
+    check = check_forces(inputs if is_mdcath_path(inputs[0]) else _topology_first(inputs), rules)
     plot_forces(check, output)
     return as_table(check)
