@@ -21,20 +21,26 @@ def main(arguments: list[str] | None = None) -> int:
             # What third-party readers warn of is checked here and refused in words of our own.
             warnings.simplefilter("ignore")
             return options.handler(options) or 0
-    except CgprotError as error:
-        message, code = str(error), error.exit_code
-    except KeyboardInterrupt:
-        message, code = "interrupted; nothing more was written", 128 + signal.SIGINT
-    except Exception as error:
-        if TRACEBACK in os.environ:
-            raise
-        reason = (str(error).strip() or "no message").splitlines()[0]
-        message = (
-            f"unexpected {type(error).__name__} ({reason}): set {TRACEBACK}=1 to see where, and report it"
-        )
-        code = StorageError.exit_code if isinstance(error, OSError) else 1
+    except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = _explain(error)
     print(f"cgprot {options.verb}: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """What to tell of a failure, and the exit code."""
+    if isinstance(error, CgprotError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing more was written", 128 + signal.SIGINT
+    if TRACEBACK in os.environ:
+        raise error
+    reason = (str(error).strip() or "no message").splitlines()[0]
+    message = f"unexpected {type(error).__name__} ({reason}): set {TRACEBACK}=1 to see where, and report it"
+    return message, StorageError.exit_code if isinstance(error, OSError) else 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -123,12 +129,8 @@ def _validated(model, options, **more):
 
 def _add_map(verbs) -> None:
     parser = _add_verb(verbs, "map", _map, "all-atom trajectories to a dataset of beads")
-    parser.add_argument(
-        "input",
-        type=Path,
-        nargs="+",
-        help="topology (PDB, PSF, ...) and trajectories, an mdtraj HDF5 file, or all-atom mdCATH files (.h5)",
-    )
+    kinds = "topology and trajectories, an mdtraj HDF5 file, or all-atom mdCATH files (.h5)"
+    parser.add_argument("input", type=Path, nargs="+", help=kinds)
     _add_output(
         parser,
         "new .h5 file, with a hydrogen-free PSF and PDB beside it; for mdCATH files also a folder, "
@@ -202,10 +204,9 @@ def _train(options) -> None:
     if options.resume is not None:
         if options.config or options.output or options.set:
             raise UsageError("--resume RUN goes on with the run's own configuration: give nothing else")
+        output = train(recorded_config(options.resume), options.resume, resume=True)
     elif options.config is None or options.output is None:
         raise UsageError("give CONFIG.toml and -o RUN, or --resume RUN")
-    if options.resume is not None:
-        output = train(recorded_config(options.resume), options.resume, resume=True)
     else:
         output = train(load_config(options.config, options.set), options.output)
     print(f"{output}: done; model.safetensors, metrics.csv, curves.png")

@@ -1,6 +1,8 @@
 """The verbs as a user types them: what comes out, and how a wrong call ends."""
 
 import json
+import subprocess
+import sys
 
 import MDAnalysis
 import numpy as np
@@ -82,3 +84,24 @@ def test_wrong_calls_cost_one_line_and_leave_nothing(call, tmp_path, examples, l
     assert words in result[2]
     assert result[2].count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_unexpected_failure_is_one_line_too(call, monkeypatch, tmp_path, examples):
+    def fail(*_):
+        raise RuntimeError("the moon\nis full")
+
+    monkeypatch.setattr("cgprot.mapping.rules.load_rules", fail)
+    line = ["map", examples / "chignolin.pdb", examples / "chignolin.trr", "-o", tmp_path / "x.h5"]
+    code, _, err = call(*line)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "RuntimeError (the moon)" in err
+    monkeypatch.setenv("CGPROT_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        call(*line)
+
+
+def test_a_closed_pipe_is_no_failure(examples):
+    command = [sys.executable, "-m", "cgprot", "evaluate", "heavy-demo", str(examples / "chignolin_300K.h5")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (0, "")
