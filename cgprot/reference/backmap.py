@@ -19,6 +19,7 @@ from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference.forcefield import (
     create_system,
+    openmm_errors_in_one_line,
     partial_charges,
     protein_forcefield,
     single_thread_context,
@@ -227,6 +228,7 @@ def _hydrogen_bonds(system: openmm.System, topology: Topology) -> tuple[np.ndarr
     return np.array([row[:2] for row in found], dtype=int), np.array([row[2] for row in found])
 
 
+@openmm_errors_in_one_line()
 def _relax_frames(task: _Task) -> np.ndarray:
     system = openmm.XmlSerializer.deserialize(task.system_xml)
     context = single_thread_context(system, openmm.VerletIntegrator(0.001), "CPU")

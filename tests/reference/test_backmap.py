@@ -2,12 +2,13 @@
 
 import mdtraj
 import numpy as np
+import openmm
 import pytest
 from openmm import app
 
 from cgprot.beads import BeadFrames
 from cgprot.cli import main
-from cgprot.errors import InputError
+from cgprot.errors import InputError, UnstableError
 from cgprot.files.dataset import write_dataset
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
@@ -141,3 +142,14 @@ def test_other_mappings_and_unknown_states_are_refused(tmp_path, chignolin, chig
         all_atom_structure(changed, chignolin.positions[0], tmp_path)
     assert main(["backmap", str(tmp_path / "none"), "-o", str(tmp_path / "x.dcd")]) == 5
     assert main(["backmap", str(tmp_path), "-o", str(tmp_path / "x.dcd"), "--every", "0"]) == 2
+
+
+def test_what_stops_openmm_is_told_in_one_line(dataset, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise openmm.OpenMMException("Particle coordinate is NaN\nsee the documentation")
+
+    # Not the minimiser itself: OpenMM's own modeller calls that too, before any frame.
+    monkeypatch.setattr("cgprot.reference.backmap.place_hydrogens", fail)
+    with pytest.raises(UnstableError, match="Particle coordinate is NaN"):
+        backmap(dataset, tmp_path / "all.dcd")
+    assert not (tmp_path / "all.dcd").exists()
