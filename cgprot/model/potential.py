@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from cgprot.errors import InputError
 from cgprot.model.graph import Graph
-from cgprot.model.heads import EnergyHead
-from cgprot.model.tensornet import TensorNet
+from cgprot.model.heads import EnergyHead, Output, OutputHead
+from cgprot.model.tensornet import Features, TensorNet
 
 
 class ModelConfig(BaseModel):
@@ -24,6 +24,7 @@ class ModelConfig(BaseModel):
     cutoff: float = Field(default=5.0, gt=0)  # Å
     group: Literal["O(3)", "SO(3)"] = "O(3)"
     n_types: int = Field(default=12, ge=1)
+    outputs: tuple[Output, ...] = ()  # beside energy and forces
 
 
 def check_types(bead_type: Tensor | np.ndarray, config: ModelConfig) -> None:
@@ -39,7 +40,8 @@ def check_types(bead_type: Tensor | np.ndarray, config: ModelConfig) -> None:
 class Potential(nn.Module):
     """E = energy_scale Σ_i MLP(x_i), F = -∂E/∂r; no prior energy terms.
 
-    `energy_scale` [kcal/mol] is no parameter: training sets it once, from the size of the forces.
+    `energy_scale` [kcal/mol] is no parameter: training sets it once, from the size of the forces. `outputs`
+    holds one `OutputHead` for each name in the configuration's outputs.
     """
 
     energy_scale: Tensor
@@ -56,6 +58,7 @@ class Potential(nn.Module):
             group=config.group,
         )
         self.head = EnergyHead(config.channels)
+        self.outputs = nn.ModuleDict({name: OutputHead(name, config.channels) for name in config.outputs})
         self.register_buffer("energy_scale", torch.tensor(1.0))
 
     def energy(self, graph: Graph) -> Tensor:
@@ -66,16 +69,48 @@ class Potential(nn.Module):
         InputError
             if a bead type is not one of 1 ... n_types
         """
-        check_types(graph.bead_type, self.config)
-        return self.energy_scale * self.head(self.network(graph), graph.system_index, graph.n_systems)
+        return self.energy_of(self.features(graph), graph)
 
     def energy_and_forces(self, graph: Graph, create_graph: bool = False) -> tuple[Tensor, Tensor]:
         """Energies (n_systems,) [kcal/mol] and forces (n_total, 3) [kcal/mol/Å].
 
         With `create_graph` both can be differentiated again, as force matching needs.
         """
+        values = self._differentiate(graph, create_graph, {})
+        return values["energy"], values["forces"]
+
+    def predict(self, graph: Graph, create_graph: bool = False) -> dict[str, Tensor]:
+        """Energies, forces and all other outputs from one pass of the network.
+
+        Parameters
+        ----------
+        create_graph : whether what is returned can be differentiated again
+
+        Returns
+        -------
+        "energy" (n_systems,) [kcal/mol], "forces" (n_total, 3) [kcal/mol/Å], and for each name in the
+        configuration's outputs n_total or n_systems scalars (), vectors (3,) or symmetric tensors (3, 3)
+        """
+        return self._differentiate(graph, create_graph, dict(self.outputs.items()))
+
+    def features(self, graph: Graph) -> Features:
+        """What the network makes of every bead."""
+        check_types(graph.bead_type, self.config)
+        return self.network(graph)
+
+    def energy_of(self, features: Features, graph: Graph) -> Tensor:
+        """(n_systems,) [kcal/mol], from the features of the graph."""
+        return self.energy_scale * self.head(features.invariants, graph.system_index, graph.n_systems)
+
+    def _differentiate(
+        self, graph: Graph, create_graph: bool, heads: dict[str, nn.Module]
+    ) -> dict[str, Tensor]:
         with torch.enable_grad():
             positions = graph.positions.detach().requires_grad_()
-            energy = self.energy(graph._replace(positions=positions))
-            (gradient,) = torch.autograd.grad(energy.sum(), positions, create_graph=create_graph)
-        return (energy if create_graph else energy.detach()), -gradient
+            graph = graph._replace(positions=positions)
+            features = self.features(graph)
+            values = {"energy": self.energy_of(features, graph)}
+            values |= {name: head(features, graph) for name, head in heads.items()}
+            (gradient,) = torch.autograd.grad(values["energy"].sum(), positions, create_graph=create_graph)
+            values["forces"] = -gradient
+        return values if create_graph else {name: value.detach() for name, value in values.items()}

@@ -25,6 +25,7 @@ Shapes: N beads, P undirected pairs, C channels, K radial functions.
 import math
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -179,8 +180,15 @@ class Interaction(nn.Module):
         return X + dX + matrix_product(dX, dX)
 
 
+class Features(NamedTuple):
+    """What the network knows of every bead."""
+
+    invariants: Tensor  # (n_total, C)
+    X: Tensor  # (n_total, 9, C), coefficients of the last matrices
+
+
 class TensorNet(nn.Module):
-    """Rotation-invariant features of every bead, x_i = SiLU(W LayerNorm(‖I_i‖², ‖A_i‖², ‖S_i‖²) + b).
+    """The matrices of every bead and their invariants, x_i = SiLU(W LayerNorm(‖I_i‖², ‖A_i‖², ‖S_i‖²) + b).
 
     Parameters
     ----------
@@ -203,8 +211,7 @@ class TensorNet(nn.Module):
         self.norm = nn.LayerNorm(3 * channels)
         self.linear = nn.Linear(3 * channels, channels)
 
-    def forward(self, graph: Graph) -> Tensor:
-        """-> (n_total, C)."""
+    def forward(self, graph: Graph) -> Features:
         near = Neighbours.of(graph.edges, len(graph.positions))
         vector = graph.positions[near.pairs[0]] - graph.positions[near.pairs[1]]  # (P, 3)
         distance = torch.linalg.vector_norm(vector, dim=1)  # (P,)
@@ -217,4 +224,4 @@ class TensorNet(nn.Module):
         for layer in self.layers:
             X = layer(X, basis, envelope, basis_at_0, near)
         invariants = torch.cat([squared_norm(X[:, part]) for part in (I, A, S)], dim=1)  # (N, 3 C)
-        return nn.functional.silu(self.linear(self.norm(invariants)))
+        return Features(nn.functional.silu(self.linear(self.norm(invariants))), X)

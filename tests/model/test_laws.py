@@ -13,15 +13,17 @@ def potential_of(kind: type[Potential] = Potential, **config) -> Potential:
 
 
 class PullsAlongX(Potential):
-    def energy(self, graph):
-        return super().energy(graph) + 0.1 * graph.positions[:, 0].sum()
+    def energy_of(self, features, graph):
+        return super().energy_of(features, graph) + 0.1 * graph.positions[:, 0].sum()
 
 
 class PullsToTheX(Potential):
     """Pulls along an axis through the centre: no net force, but a torque."""
 
-    def energy(self, graph):
-        return super().energy(graph) + 0.1 * (graph.positions[:, 0] * graph.positions[:, 1]).sum()
+    def energy_of(self, features, graph):
+        return (
+            super().energy_of(features, graph) + 0.1 * (graph.positions[:, 0] * graph.positions[:, 1]).sum()
+        )
 
 
 class ForcesTooLarge(Potential):
@@ -43,36 +45,36 @@ class FrozenNetwork(Potential):
 
 
 class Handed(Potential):
-    def energy(self, graph):
+    def energy_of(self, features, graph):
         a, b, c, d = graph.positions[:4]
-        return super().energy(graph) + 0.01 * torch.dot(b - a, torch.linalg.cross(c - a, d - a))
+        return super().energy_of(features, graph) + 0.01 * torch.dot(b - a, torch.linalg.cross(c - a, d - a))
 
 
 class CountsBeads(Potential):
-    def energy(self, graph):
+    def energy_of(self, features, graph):
         number = torch.arange(len(graph.positions))
-        return super().energy(graph) + 1e-3 * (number * graph.positions.square().sum(1)).sum()
+        return super().energy_of(features, graph) + 1e-3 * (number * graph.positions.square().sum(1)).sum()
 
 
 class MixesTheBatch(Potential):
-    def energy(self, graph):
-        energy = super().energy(graph)
+    def energy_of(self, features, graph):
+        energy = super().energy_of(features, graph)
         return energy + 0.1 * energy.mean() / len(energy)
 
 
 class CountsEdges(Potential):
-    def energy(self, graph):
-        return super().energy(graph) + 1e-3 * graph.edges.shape[1]
+    def energy_of(self, features, graph):
+        return super().energy_of(features, graph) + 1e-3 * graph.edges.shape[1]
 
 
 class ReachesFar(Potential):
-    def energy(self, graph):
-        return super().energy(graph) + torch.pdist(graph.positions).reciprocal().sum()
+    def energy_of(self, features, graph):
+        return super().energy_of(features, graph) + torch.pdist(graph.positions).reciprocal().sum()
 
 
 class NeedsNeighbours(Potential):
-    def energy(self, graph):
-        return super().energy(graph) + torch.tensor(float(graph.edges.shape[1])).log()
+    def energy_of(self, features, graph):
+        return super().energy_of(features, graph) + torch.tensor(float(graph.edges.shape[1])).log()
 
 
 BROKEN = {
