@@ -99,6 +99,8 @@ def model_path(name_or_path: str | Path) -> Path:
         file = path / MODEL_FILE if path.is_dir() else path
         if file.is_file():
             return file
+        if (path / "member_0").is_dir():
+            raise UsageError(f"model {name_or_path}: is a committee: give a member, {path / 'member_0'} say")
     names = ", ".join(available_models()) or "none"
     raise UsageError(f"model {name_or_path}: no such file, and no such name; names available: {names}")
 
