@@ -1,16 +1,50 @@
-"""One step of Langevin dynamics by the middle scheme, its start and its thermometer.
+"""One step of dynamics by the middle scheme, its start and its thermometer.
 
 The array module follows the arrays: numpy in, numpy out; cupy in, cupy out.
 """
 
-import math
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from cgprot.simulate.noise import STARTING_VELOCITIES, normal_noise
+from cgprot.simulate.schemes import Coefficients, coefficients
 from cgprot.units import BOLTZMANN, ENERGY_TO_MASS_VELOCITY_SQUARED
+
+
+def middle_step(
+    positions: Any, velocities: Any, forces: Any, noise: Any, mass: Any, scheme: Coefficients
+) -> tuple[Any, Any]:
+    """Kick, half drift, Ornstein-Uhlenbeck, half drift: the one map of all schemes.
+
+        v <- v + h F/m
+        x <- x + h/2 v
+        v <- a v + sqrt((1 - a²) kT/m) ξ
+        x <- x + h/2 v
+
+    This is the law; the fused kernels compute the same. The velocity that it returns is that right
+    after the Ornstein-Uhlenbeck part.
+
+    | symbol | variable | shape [unit] |
+    |---|---|---|
+    | x | positions | (n_replicas, n_beads, 3) [Å] |
+    | v | velocities | same [Å/ps] |
+    | F | forces at `positions` | same [kcal/mol/Å] |
+    | ξ | noise, standard normal | same |
+    | m | mass | (n_beads,) [Da] |
+    | h, a, sqrt((1 - a²) kT) | scheme, of `cgprot.simulate.schemes.coefficients` | each () or (n_replicas,) |
+
+    Returns
+    -------
+    positions, velocities : new arrays; the arguments stay as they are
+    """
+    stride, damping, thermal = (_each_replica(value) for value in scheme)
+    mass = mass[:, None]
+    kicked = velocities + forces * (stride * ENERGY_TO_MASS_VELOCITY_SQUARED / mass)
+    middle = positions + 0.5 * stride * kicked
+    refreshed = damping * kicked + thermal / mass**0.5 * noise
+    return middle + 0.5 * stride * refreshed, refreshed
 
 
 def langevin_step(
@@ -20,58 +54,42 @@ def langevin_step(
     noise: Any,
     mass: Any,
     timestep_ps: float,
-    friction_per_ps: float,
-    temperature: float,
+    friction_per_ps: Any,
+    temperature: Any,
 ) -> tuple[Any, Any]:
-    """Kick, half drift, Ornstein-Uhlenbeck, half drift.
+    """`middle_step` with h = Δt and a = exp(-γ Δt): OpenMM's LangevinMiddleIntegrator.
 
-    The Langevin middle scheme in its leapfrog form (Zhang et al. 2019,
-    doi:10.1021/acs.jpca.9b02771), which is OpenMM's LangevinMiddleIntegrator:
-
-        v <- v + Δt F/m
-        x <- x + Δt/2 v
-        v <- a v + sqrt((1 - a²) kT/m) ξ,   a = exp(-γ Δt)
-        x <- x + Δt/2 v
-
-    The velocity that it returns is that right after the Ornstein-Uhlenbeck part: in a harmonic well
-    its variance, and that of the position, are exact at every stable step.
-
-    | symbol | variable | shape [unit] |
-    |---|---|---|
-    | x | positions | (n_replicas, n_beads, 3) [Å] |
-    | v | velocities | same [Å/ps] |
-    | F | forces at `positions` | same [kcal/mol/Å] |
-    | ξ | noise, standard normal | same |
-    | m | mass | (n_beads,) [Da] |
-    | Δt, γ, T | timestep_ps, friction_per_ps, temperature | [ps], [1/ps], [K] |
-
-    Returns
-    -------
-    positions, velocities : new arrays; the arguments stay as they are
+    Friction γ [1/ps] and temperature T [K] are numbers or one a replica, (n_replicas,). In a harmonic
+    well the variances of position and velocity are exact at every stable step.
     """
-    mass = mass[:, None]
-    damping = math.exp(-friction_per_ps * timestep_ps)
-    refreshed = -math.expm1(-2.0 * friction_per_ps * timestep_ps)  # 1 - a²
-    half = 0.5 * timestep_ps
-    kicked = velocities + forces * (timestep_ps * ENERGY_TO_MASS_VELOCITY_SQUARED / mass)
-    middle = positions + half * kicked
-    thermal = damping * kicked + (refreshed * _velocity_variance(mass, temperature)) ** 0.5 * noise
-    return middle + half * thermal, thermal
+    scheme = coefficients("langevin", timestep_ps, friction_per_ps, temperature)
+    return middle_step(positions, velocities, forces, noise, mass, scheme)
 
 
-def _velocity_variance(mass: Any, temperature: float) -> Any:
-    """kT/m [Å²/ps²]."""
-    return BOLTZMANN * temperature * ENERGY_TO_MASS_VELOCITY_SQUARED / mass
+def on_step_velocities(velocities: Any, forces: Any, mass: Any, timestep_ps: float) -> Any:
+    """Velocities [Å/ps] at the time of the positions, of the scheme verlet, whose own are half a step behind.
+
+    `forces` [kcal/mol/Å] are those at the positions. With these velocities the total energy is kept
+    to second order in the time step.
+    """
+    return velocities + forces * (0.5 * timestep_ps * ENERGY_TO_MASS_VELOCITY_SQUARED / mass[:, None])
 
 
-def maxwell_boltzmann(seed: int, replicas: Any, mass: Any, temperature: float, xp: ModuleType = np) -> Any:
-    """Velocities (n_replicas, n_beads, 3) [Å/ps] drawn at `temperature`.
+def _each_replica(value: Any) -> Any:
+    """() stays, (n_replicas,) becomes (n_replicas, 1, 1)."""
+    return value[:, None, None] if np.ndim(value) else value
+
+
+def maxwell_boltzmann(seed: Any, replicas: Any, mass: Any, temperature: Any, xp: ModuleType = np) -> Any:
+    """Velocities (n_replicas, n_beads, 3) [Å/ps] drawn at `temperature`; seed and temperature may be one a
+    replica.
 
     The centre of mass moves too: the thermostat acts on all 3 n_beads degrees of freedom, so none
     is taken away.
     """
     noise = normal_noise(seed, replicas, STARTING_VELOCITIES, len(mass), xp)
-    return noise * _velocity_variance(mass[:, None], temperature) ** 0.5
+    variance = BOLTZMANN * ENERGY_TO_MASS_VELOCITY_SQUARED / mass[:, None] * _each_replica(temperature)
+    return noise * variance**0.5
 
 
 def kinetic_energy(velocities: Any, mass: Any) -> Any:

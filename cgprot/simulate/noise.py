@@ -5,7 +5,6 @@ library). The noise of a bead is a function of (seed, replica, step, bead) alone
 no generator to restore and a replica is the same alone or among others.
 """
 
-from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -20,48 +19,47 @@ _ROUNDS = 10
 _WORD = 0xFFFFFFFF
 
 
-def philox4x32(counter: Any, key: tuple[int, int], xp: ModuleType = np) -> Any:
+def philox4x32(counter: Any, key: Any, xp: ModuleType = np) -> Any:
     """Ten rounds of Philox on blocks of four 32-bit words.
 
     Parameters
     ----------
     counter : (4, ...) uint64, one 32-bit word in each
-    key : two 32-bit words
+    key : (2,), or (2, n) with a key for each of the n places of the counter's second axis; 32-bit words
     xp : array module, numpy or cupy
 
     Returns
     -------
     (4, ...) uint64, one 32-bit word in each
     """
-    multipliers, round_keys = _constants(key, counter.ndim, xp)
+    key = _aligned(key, counter.ndim, xp)
+    multipliers, weyl_constants = (
+        _aligned(pair, counter.ndim, xp) for pair in (_MULTIPLIERS, _WEYL_CONSTANTS)
+    )
+    word = xp.uint64(_WORD)
     even, odd = counter[0::2], counter[1::2]
-    for round_key in round_keys:
+    for _ in range(_ROUNDS):
         # Each half goes on with the product of the other one.
         product = (even * multipliers)[::-1]
-        even = (product >> xp.uint64(32)) ^ odd ^ round_key
-        odd = product & xp.uint64(_WORD)
+        even = (product >> xp.uint64(32)) ^ odd ^ key
+        odd = product & word
+        key = (key + weyl_constants) & word
     return xp.stack([even, odd], axis=1).reshape(counter.shape)
 
 
-@lru_cache(maxsize=64)
-def _constants(key: tuple[int, int], n_axes: int, xp: ModuleType) -> tuple[Any, Any]:
-    """Multipliers (2, 1, ...) and round keys (rounds, 2, 1, ...) ready to broadcast."""
-    ones = (1,) * (n_axes - 1)
-    schedule = [
-        [(word + turn * weyl) & _WORD for word, weyl in zip(key, _WEYL_CONSTANTS, strict=True)]
-        for turn in range(_ROUNDS)
-    ]
-    multipliers = xp.asarray(_MULTIPLIERS, dtype=xp.uint64).reshape(2, *ones)
-    return multipliers, xp.asarray(schedule, dtype=xp.uint64).reshape(_ROUNDS, 2, *ones)
+def _aligned(values: Any, n_axes: int, xp: ModuleType) -> Any:
+    """uint64 with as many axes, those that are missing of length one and last."""
+    array = xp.asarray(values, dtype=xp.uint64)
+    return array.reshape(array.shape + (1,) * (n_axes - array.ndim))
 
 
-def normal_noise(seed: int, replicas: Any, step: int, n_beads: int, xp: ModuleType = np) -> Any:
+def normal_noise(seed: Any, replicas: Any, step: int, n_beads: int, xp: ModuleType = np) -> Any:
     """Standard normal numbers of one step, three for every bead of every replica.
 
     Parameters
     ----------
-    seed : below 2**64
-    replicas : (n_replicas,) int, the numbers of the replicas, in any order
+    seed : below 2**64, or one a replica, (n_replicas,)
+    replicas : (n_replicas,) int below 2**32, the numbers of the replicas, in any order
     step : below 2**64
     n_beads : number of beads
     xp : array module, numpy or cupy
@@ -75,7 +73,9 @@ def normal_noise(seed: int, replicas: Any, step: int, n_beads: int, xp: ModuleTy
     counter[1] = step & _WORD
     counter[2] = step >> 32
     counter[3] = xp.asarray(replicas)[:, None]
-    return _box_muller(philox4x32(counter, (seed & _WORD, seed >> 32), xp), xp)
+    seeds = xp.asarray(seed, dtype=xp.uint64)
+    key = xp.stack([seeds & xp.uint64(_WORD), seeds >> xp.uint64(32)])
+    return _box_muller(philox4x32(counter, key, xp), xp)
 
 
 def _box_muller(words: Any, xp: ModuleType) -> Any:
