@@ -98,6 +98,11 @@ def compress_to_single(
 def _check_network(potential: Potential) -> None:
     if not isinstance(potential.network, TensorNet):
         raise InputError(f"{type(potential.network).__name__} cannot be compressed: run the network itself")
+    if potential.config.charge != "none" or potential.config.spin:
+        raise InputError(
+            "a network with charge or spin as input cannot be compressed: run the network itself, "
+            "in a simulation with --engine network"
+        )
 
 
 def _single(

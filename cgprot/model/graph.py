@@ -1,15 +1,13 @@
-"""Who is within reach of whom: one structure, its replicas, or a batch of different systems."""
+"""One structure, its replicas, or a batch of different systems."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from cgprot.errors import InputError
-
-COINCIDENT = 1e-6  # Å, below this two beads have no direction between them
+from cgprot.model.edges import neighbour_edges, periodic_edges
 
 
 class Graph(NamedTuple):
@@ -21,8 +19,14 @@ class Graph(NamedTuple):
     bead_type : (n_total,) int64, counted from 1
     system_index : (n_total,) int64, which system of the batch a bead belongs to
     edges : (2, n_edges) int64, receiving and sending bead, both directions, sorted by the receiving
-        bead and then by the sending one; no bead is its own neighbour
+        bead and then by the sending one (and then by its image); no bead is its own neighbour, but its
+        image in a small box can be
     n_systems : number of systems in the batch
+    box : (n_systems, 3, 3) [Å], rows are the box vectors, zero where a system of the batch has none; or None
+    offset : (n_edges, 3) [Å], the lattice vector to add to the sender's position, or None
+    charge : (n_total,) [e], formal, or None where it is not known
+    total_charge : (n_systems,) [e] or None
+    spin : (n_systems,) the spin quantum number S (0 singlet, ½ doublet, 1 triplet), or None
     """
 
     positions: torch.Tensor
@@ -30,109 +34,136 @@ class Graph(NamedTuple):
     system_index: torch.Tensor
     edges: torch.Tensor
     n_systems: int
+    box: torch.Tensor | None = None
+    offset: torch.Tensor | None = None
+    charge: torch.Tensor | None = None
+    total_charge: torch.Tensor | None = None
+    spin: torch.Tensor | None = None
 
-
-def neighbour_edges(positions: np.ndarray, cutoff: float) -> np.ndarray:
-    """Every ordered pair of different beads closer than `cutoff`, in free space.
-
-    Parameters
-    ----------
-    positions : (n_beads, 3) [Å]
-    cutoff : [Å]
-
-    Returns
-    -------
-    (2, n_edges) int64, receiving and sending bead, sorted by the receiving bead and then by the sending one
-
-    Raises
-    ------
-    InputError
-        if a position is not finite, or two beads coincide
-    """
-    positions = np.asarray(positions, dtype=np.float64)
-    if not np.isfinite(positions).all():
-        bead = int(np.argwhere(~np.isfinite(positions))[0, 0])
-        raise InputError(f"bead {bead} has a position that is not finite: repair or leave out this frame")
-    pairs = cKDTree(positions).query_pairs(cutoff, output_type="ndarray").astype(np.int64)
-    distance = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
-    if len(distance) and distance.min() < COINCIDENT:
-        first, second = pairs[distance.argmin()]
-        raise InputError(f"beads {first} and {second} coincide ({distance.min():.1e} Å apart): move one")
-    pairs = pairs[distance < cutoff]
-    edges = np.concatenate([pairs, pairs[:, ::-1]])
-    return edges[np.lexsort(edges.T[::-1])].T
+    def to(self, device: torch.device) -> "Graph":
+        """The same graph on another device."""
+        fields = self._asdict().items()
+        tensors: dict[str, Any] = {name: x.to(device) for name, x in fields if isinstance(x, torch.Tensor)}
+        return self._replace(**tensors)
 
 
 def build_graph(
-    positions: np.ndarray, bead_type: np.ndarray, cutoff: float, dtype: torch.dtype = torch.float32
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    cutoff: float,
+    dtype: torch.dtype = torch.float32,
+    *,
+    box: np.ndarray | None = None,
+    charge: np.ndarray | None = None,
+    total_charge: np.ndarray | float | None = None,
+    spin: np.ndarray | float | None = None,
 ) -> Graph:
     """The graph of several replicas of one system.
 
-    Centring happens in float64, so that a float32 network sees no rounding of far-off coordinates.
+    Centring happens in float64, so that a float32 network sees no rounding of far-off coordinates. Nothing
+    is wrapped into the box: all that is done to the positions is one translation of each system.
 
     Parameters
     ----------
     positions : (n_systems, n_beads, 3) [Å]
     bead_type : (n_beads,) int, counted from 1
     cutoff : [Å]
-    dtype : floating-point type of Graph.positions
+    dtype : floating-point type of Graph.positions and all else that is no index
+    box : (3, 3) or (n_systems, 3, 3) [Å], rows are the box vectors; in free space if None
+    charge : (n_beads,) [e], formal
+    total_charge, spin : one number or (n_systems,), see `Graph`
 
     Raises
     ------
     InputError
-        as `neighbour_edges`, or if the shapes do not match
+        as `neighbour_edges` and `periodic_edges`, or if the shapes do not match
     """
     positions = np.asarray(positions, dtype=np.float64)
     n_systems, n_beads = positions.shape[:2]
     if positions.shape != (n_systems, len(bead_type), 3):
         raise InputError(f"positions of shape {positions.shape} do not fit {len(bead_type)} bead types")
-    edges = [neighbour_edges(frame, cutoff) + n_beads * k for k, frame in enumerate(positions)]
+    if charge is not None and np.shape(charge) != (n_beads,):
+        raise InputError(f"charges of shape {np.shape(charge)} do not fit {n_beads} beads: give one per bead")
+    boxes = None if box is None else _for_each(box, (n_systems, 3, 3), "box")
+    edges, offset = _edges_of_all(positions, cutoff, boxes)
     centred = positions - positions.mean(axis=1, keepdims=True)
-    types = np.tile(np.asarray(bead_type, dtype=np.int64), n_systems)
+
+    def tensor(values: np.ndarray | None) -> torch.Tensor | None:
+        return None if values is None else torch.as_tensor(np.ascontiguousarray(values)).to(dtype)
+
     return Graph(
         positions=torch.as_tensor(centred.reshape(-1, 3), dtype=dtype),
-        bead_type=torch.from_numpy(types),
+        bead_type=torch.from_numpy(np.tile(np.asarray(bead_type, dtype=np.int64), n_systems)),
         system_index=torch.arange(n_systems).repeat_interleave(n_beads),
-        edges=torch.from_numpy(np.concatenate(edges, axis=1)),
+        edges=torch.from_numpy(edges),
         n_systems=n_systems,
+        box=tensor(boxes),
+        offset=tensor(offset),
+        charge=tensor(None if charge is None else np.tile(charge, n_systems)),
+        total_charge=tensor(
+            None if total_charge is None else _for_each(total_charge, (n_systems,), "total_charge")
+        ),
+        spin=tensor(None if spin is None else _for_each(spin, (n_systems,), "spin")),
     )
 
 
+def _for_each(values: np.ndarray | float, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """One value for every system."""
+    try:
+        return np.broadcast_to(np.asarray(values, dtype=np.float64), shape)
+    except ValueError:
+        raise InputError(f"{name} of shape {np.shape(values)} does not fit: give one, or an array of {shape}")
+
+
+def _edges_of_all(
+    positions: np.ndarray, cutoff: float, boxes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The edges of every system, beads counted through all of them, and offsets if there are boxes."""
+    n_beads = positions.shape[1]
+    if boxes is None:
+        found = [neighbour_edges(frame, cutoff) + n_beads * k for k, frame in enumerate(positions)]
+        return np.concatenate(found, axis=1), None
+    edges, offsets = [], []
+    for k, (frame, box) in enumerate(zip(positions, boxes, strict=True)):
+        own, image = periodic_edges(frame, cutoff, box)
+        edges.append(own + n_beads * k)
+        offsets.append(image @ box)
+    return np.concatenate(edges, axis=1), np.concatenate(offsets)
+
+
 def join_graphs(graphs: Sequence[Graph]) -> Graph:
-    """One batch of the systems of several graphs, in their order."""
+    """One batch of the systems of several graphs, in their order.
+
+    Raises
+    ------
+    InputError
+        if some have charges or spins and others not
+    """
     beads_before = np.cumsum([0] + [len(graph.positions) for graph in graphs]).tolist()
     systems_before = np.cumsum([0] + [graph.n_systems for graph in graphs]).tolist()
+    periodic = any(graph.box is not None for graph in graphs)
+    boxed = [_with_box(graph) for graph in graphs] if periodic else graphs
     return Graph(
         positions=torch.cat([graph.positions for graph in graphs]),
         bead_type=torch.cat([graph.bead_type for graph in graphs]),
         system_index=torch.cat([g.system_index + n for g, n in zip(graphs, systems_before, strict=False)]),
         edges=torch.cat([g.edges + n for g, n in zip(graphs, beads_before, strict=False)], dim=1),
         n_systems=systems_before[-1],
+        **{name: _joined(boxed, name) for name in ("box", "offset", "charge", "total_charge", "spin")},
     )
 
 
-def undirected_pairs(edges: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each pair of neighbours once, and the pair of every edge.
+def _with_box(graph: Graph) -> Graph:
+    """A box of zeros where there is none, to lie in one batch with others."""
+    if graph.box is not None:
+        return graph
+    zeros = graph.positions.new_zeros
+    return graph._replace(box=zeros(graph.n_systems, 3, 3), offset=zeros(graph.edges.shape[1], 3))
 
-    Parameters
-    ----------
-    edges : (2, n_edges) int64, sorted, both directions, as in `Graph`
 
-    Returns
-    -------
-    pairs : (2, n_pairs) int64, the edges whose receiving bead has the smaller number
-    pair_of_edge : (n_edges,) int64
-
-    Raises
-    ------
-    InputError
-        if an edge lacks its reverse
-    """
-    receiver, sender = edges
-    n_beads = int(edges.max()) + 1 if edges.numel() else 0
-    reverse = torch.argsort(sender * n_beads + receiver)
-    if not torch.equal(edges[:, reverse], edges.flip(0)):
-        raise InputError("the edges lack a reverse or are not sorted: take them from neighbour_edges")
-    forward = receiver < sender
-    number = torch.cumsum(forward, 0) - 1
-    return edges[:, forward], torch.where(forward, number, number[reverse])
+def _joined(graphs: Sequence[Graph], name: str) -> torch.Tensor | None:
+    values = [getattr(graph, name) for graph in graphs]
+    given = [value for value in values if value is not None]
+    if given and len(given) < len(values):
+        raise InputError(f"only some of the graphs to be joined have `{name}`: give it to all or none")
+    return torch.cat(given) if given else None

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cgprot.model import kernels
-from cgprot.model.graph import undirected_pairs
+from cgprot.model.edges import undirected_pairs
 
 
 class Neighbours(NamedTuple):
@@ -31,11 +31,11 @@ class Neighbours(NamedTuple):
     start: Tensor  # (N + 1,) the edges of bead i are start[i] ... start[i + 1]
 
     @classmethod
-    def of(cls, edges: Tensor, n_beads: int) -> "Neighbours":
-        pairs, pair = undirected_pairs(edges)
+    def of(cls, edges: Tensor, n_beads: int, offset: Tensor | None = None) -> "Neighbours":
+        forward, pair = undirected_pairs(edges, offset)
         receiver, sender = edges.contiguous()
         start = torch.searchsorted(receiver, torch.arange(n_beads + 1, device=edges.device))
-        return cls(pairs.contiguous(), receiver, sender, pair, receiver < sender, start)
+        return cls(edges[:, forward].contiguous(), receiver, sender, pair, forward, start)
 
 
 def embed(harmonics: Tensor, factor: Tensor, species: Tensor, near: Neighbours) -> Tensor:

@@ -4,17 +4,25 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from cgprot.errors import InputError
+from cgprot.model.charge import Charge
 from cgprot.model.graph import Graph
 from cgprot.model.heads import EnergyHead, Output, OutputHead
 from cgprot.model.tensornet import Features, TensorNet
 
 
 class ModelConfig(BaseModel):
-    """The shape of a network; it travels with the weights."""
+    """The shape of a network; it travels with the weights.
+
+    Attributes
+    ----------
+    channels, layers, rbf, cutoff, group, basis : see `TensorNet`
+    n_types : bead types are 1 ... n_types
+    charge, spin : the inputs beside positions and bead types, see `cgprot.model.charge`
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -25,6 +33,17 @@ class ModelConfig(BaseModel):
     group: Literal["O(3)", "SO(3)"] = "O(3)"
     n_types: int = Field(default=12, ge=1)
     outputs: tuple[Output, ...] = ()  # beside energy and forces
+    basis: Literal["expnorm", "gauss"] = "expnorm"
+    charge: Charge = "none"
+    spin: bool = False
+
+    @model_validator(mode="after")
+    def _check_inputs(self) -> "ModelConfig":
+        if self.layers == 0 and (self.charge != "none" or self.spin):
+            raise ValueError("charge and spin act in the interaction layers: set layers to 1 or more")
+        if self.charge == "bead" and self.spin:
+            raise ValueError('the spin belongs to a whole system: set charge to "total" or "none" with it')
+        return self
 
 
 def check_types(bead_type: Tensor | np.ndarray, config: ModelConfig) -> None:
@@ -56,6 +75,9 @@ class Potential(nn.Module):
             cutoff=config.cutoff,
             n_types=config.n_types,
             group=config.group,
+            basis=config.basis,
+            charge=config.charge,
+            spin=config.spin,
         )
         self.head = EnergyHead(config.channels)
         self.outputs = nn.ModuleDict({name: OutputHead(name, config.channels) for name in config.outputs})
@@ -67,7 +89,8 @@ class Potential(nn.Module):
         Raises
         ------
         InputError
-            if a bead type is not one of 1 ... n_types
+            if a bead type is not one of 1 ... n_types, or the graph lacks the charge or spin that the
+            model needs
         """
         return self.energy_of(self.features(graph), graph)
 

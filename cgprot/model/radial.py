@@ -42,3 +42,33 @@ class ExpNormalBasis(nn.Module):
         distance = distance.unsqueeze(-1)
         gaussian = torch.exp(-self.widths * (torch.exp(-self.alpha * distance) - self.centres) ** 2)
         return cosine_cutoff(distance, self.cutoff) * gaussian
+
+
+class GaussianBasis(nn.Module):
+    """Gaussians of one width, evenly spaced from 0 to the cutoff.
+
+    φ_k(r) = exp(-½ (r - μ_k)² / δ²), with the centres μ_k spaced by δ.  SchNet (arXiv 1706.08566, eq. 4);
+    "gauss" in TorchMD-Net. It does not vanish at the cutoff: the networks on it are cut off themselves.
+
+    Parameters
+    ----------
+    n_basis : K
+    cutoff : [Å]
+    """
+
+    centres: Tensor
+    exponent: Tensor
+
+    def __init__(self, n_basis: int, cutoff: float) -> None:
+        super().__init__()
+        # In float32, as the centres of ExpNormalBasis.
+        centres = torch.linspace(0, cutoff, n_basis)
+        self.register_buffer("centres", centres)
+        self.register_buffer("exponent", -0.5 / (centres[1] - centres[0]) ** 2)
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """(P,) [Å] -> (P, K)."""
+        return torch.exp(self.exponent * (distance.unsqueeze(-1) - self.centres) ** 2)
+
+
+BASES = {"expnorm": ExpNormalBasis, "gauss": GaussianBasis}

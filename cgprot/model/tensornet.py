@@ -30,9 +30,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cgprot.model.charge import Charge, Factors, product_factors
 from cgprot.model.graph import Graph
 from cgprot.model.messages import Neighbours, embed, multiply, pass_messages
-from cgprot.model.radial import ExpNormalBasis, cosine_cutoff
+from cgprot.model.radial import BASES, cosine_cutoff
 
 I, A, S = slice(0, 1), slice(1, 4), slice(4, 9)
 
@@ -155,6 +156,8 @@ class Interaction(nn.Module):
     D_i  = Y_i M_i + M_i Y_i  for O(3),  2 Y_i M_i  for SO(3)
     dX_i = W'_I I^D + W'_A A^D + W'_S S^D, after D <- D / (‖D‖² + 1)
     X_i <- X_i + dX_i + dX_i²
+
+    Charge and spin, where they are inputs, are factors of D and of dX², see `charge`.
     """
 
     def __init__(self, channels: int, n_basis: int, group: str) -> None:
@@ -165,7 +168,13 @@ class Interaction(nn.Module):
         self.linear_out = PartLinear(channels)
 
     def forward(
-        self, X: Tensor, basis: Tensor, envelope: Tensor, basis_at_0: Tensor, near: Neighbours
+        self,
+        X: Tensor,
+        basis: Tensor,
+        envelope: Tensor,
+        basis_at_0: Tensor,
+        near: Neighbours,
+        factors: Factors,
     ) -> Tensor:
         factor = (self.radial(basis) * envelope[:, None]).unflatten(1, (3, -1))  # (P, 3, C)
         factor_at_0 = self.radial(basis_at_0).view(1, 3, -1)  # (1, 3, C)
@@ -176,8 +185,12 @@ class Interaction(nn.Module):
             D = matrix_product(Y, M) + matrix_product(M, Y)
         else:
             D = 2 * matrix_product(Y, M)
+        if factors.product is not None:
+            D = factors.product * D
         dX = self.linear_out(D / (squared_norm(D) + 1)[:, None])
-        return X + dX + matrix_product(dX, dX)
+        X = X + dX
+        square = matrix_product(dX, dX)
+        return X + (square if factors.square is None else factors.square * square)
 
 
 class Features(NamedTuple):
@@ -198,22 +211,39 @@ class TensorNet(nn.Module):
     cutoff : [Å]
     n_types : number of bead types
     group : "O(3)", the energy is that of the mirror image; "SO(3)", it may differ
+    basis : "expnorm" or "gauss"
+    charge, spin : the attributes of the graph that are inputs, see `charge`
     """
 
     def __init__(
-        self, channels: int, n_layers: int, n_basis: int, cutoff: float, n_types: int, group: str
+        self,
+        channels: int,
+        n_layers: int,
+        n_basis: int,
+        cutoff: float,
+        n_types: int,
+        group: str,
+        basis: str = "expnorm",
+        charge: Charge = "none",
+        spin: bool = False,
     ) -> None:
         super().__init__()
         self.cutoff = cutoff
-        self.basis = ExpNormalBasis(n_basis, cutoff)
+        self.group = group
+        self.charge: Charge = charge
+        self.spin = spin
+        self.basis = BASES[basis](n_basis, cutoff)
         self.embedding = Embedding(channels, n_basis, n_types)
         self.layers = nn.ModuleList(Interaction(channels, n_basis, group) for _ in range(n_layers))
         self.norm = nn.LayerNorm(3 * channels)
         self.linear = nn.Linear(3 * channels, channels)
 
     def forward(self, graph: Graph) -> Features:
-        near = Neighbours.of(graph.edges, len(graph.positions))
+        factors = product_factors(graph, self.charge, self.spin, self.group)
+        near = Neighbours.of(graph.edges, len(graph.positions), graph.offset)
         vector = graph.positions[near.pairs[0]] - graph.positions[near.pairs[1]]  # (P, 3)
+        if graph.offset is not None:
+            vector = vector - graph.offset[near.forward]
         distance = torch.linalg.vector_norm(vector, dim=1)  # (P,)
         basis = self.basis(distance)  # (P, K)
         basis_at_0 = self.basis(distance.new_zeros(1))[0]  # (K,)
@@ -222,6 +252,6 @@ class TensorNet(nn.Module):
             graph.bead_type, vector / distance[:, None], basis, envelope, basis_at_0, near
         )  # (N, 9, C)
         for layer in self.layers:
-            X = layer(X, basis, envelope, basis_at_0, near)
+            X = layer(X, basis, envelope, basis_at_0, near, factors)
         invariants = torch.cat([squared_norm(X[:, part]) for part in (I, A, S)], dim=1)  # (N, 3 C)
         return Features(nn.functional.silu(self.linear(self.norm(invariants))), X)

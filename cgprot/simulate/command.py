@@ -45,7 +45,12 @@ def start_run(structure: Path, model: str, config: SimulateConfig, output: Path,
     check_mapping(metadata, start.system)
     file = model_path(model)
     forces, engine_record = choose_forces(
-        engine, potential, start.system.bead_type, start.positions, config.replicas
+        engine,
+        potential,
+        start.system.bead_type,
+        start.system.charge,
+        start.positions,
+        config.replicas,
     )
     # A path is kept whole, so that the run can be resumed from another working directory.
     name = model if model in available_models() else str(file.resolve())
@@ -78,7 +83,9 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
     potential, metadata = load_model(run.model.name)
     system = read_psf(folder / "system.psf")
     check_mapping(metadata, system)
-    forces = recorded_forces(run.engine.model_dump(), potential, system.bead_type, run.config.replicas)
+    forces = recorded_forces(
+        run.engine.model_dump(), potential, system.bead_type, system.charge, run.config.replicas
+    )
     resume(folder, forces, time_ps)
 
 

@@ -23,7 +23,12 @@ _SHAKE = 0.05  # Å
 
 
 def choose_forces(
-    engine: Engine, potential: Potential, bead_type: np.ndarray, start: np.ndarray, replicas: int
+    engine: Engine,
+    potential: Potential,
+    bead_type: np.ndarray,
+    charge: np.ndarray,
+    start: np.ndarray,
+    replicas: int,
 ) -> tuple[Forces, dict]:
     """The forces of a potential by the chosen engine, and what run.json says of it.
 
@@ -32,6 +37,7 @@ def choose_forces(
     engine : "compressed", tables and compiled loops, its error measured at the start; or "network",
         the readable network itself
     bead_type : (n_beads,) int
+    charge : (n_beads,) [e], formal
     start : (n_frames, n_beads, 3) [Å]
 
     Raises
@@ -40,7 +46,7 @@ def choose_forces(
         if the compressed form misses its tolerance
     """
     if engine == "network":
-        return forces_from(potential, bead_type), {"name": engine}
+        return forces_from(potential, bead_type, charge), {"name": engine}
     shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
     try:
         frames = np.concatenate([start[:1], start[:1] + shake])
@@ -51,20 +57,23 @@ def choose_forces(
     return engine_forces(compressed, bead_type, replicas), record
 
 
-def recorded_forces(record: dict, potential: Potential, bead_type: np.ndarray, replicas: int) -> Forces:
+def recorded_forces(
+    record: dict, potential: Potential, bead_type: np.ndarray, charge: np.ndarray, replicas: int
+) -> Forces:
     """The forces of the engine that `choose_forces` recorded, the same to the last bit."""
     if record["name"] == "network":
-        return forces_from(potential, bead_type)
+        return forces_from(potential, bead_type, charge)
     return engine_forces(tabulate(potential, record["intervals"]), bead_type, replicas)
 
 
-def forces_from(potential: Potential, bead_type: np.ndarray) -> Forces:
+def forces_from(potential: Potential, bead_type: np.ndarray, charge: np.ndarray | None = None) -> Forces:
     """The energies and forces of replicas by the network itself.
 
     Parameters
     ----------
     potential : evaluated in the floating-point type and on the device of its own weights
     bead_type : (n_beads,) int
+    charge : (n_beads,) [e], formal, for a model with charge as input
 
     Returns
     -------
@@ -72,16 +81,19 @@ def forces_from(potential: Potential, bead_type: np.ndarray) -> Forces:
     and forces (n_replicas, n_beads, 3) [kcal/mol/Å], all float64
     """
     weights = next(potential.parameters())
+    if charge is not None:
+        charge = np.round(charge, 6)  # as a PSF holds them: a run resumed from one feels the same forces
 
     def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        graph = build_graph(positions, bead_type, potential.config.cutoff, weights.dtype)
-        on_device = graph._replace(
-            positions=graph.positions.to(weights.device),
-            bead_type=graph.bead_type.to(weights.device),
-            system_index=graph.system_index.to(weights.device),
-            edges=graph.edges.to(weights.device),
+        graph = build_graph(
+            positions,
+            bead_type,
+            potential.config.cutoff,
+            weights.dtype,
+            charge=charge,
+            total_charge=None if charge is None else charge.sum(),
         )
-        energy, force = potential.energy_and_forces(on_device)
+        energy, force = potential.energy_and_forces(graph.to(weights.device))
         return _float64(energy), _float64(force).reshape(positions.shape)
 
     return forces

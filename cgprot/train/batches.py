@@ -89,7 +89,13 @@ def prepare_frames(entries: Mapping[str, BeadFrames], cutoff: float) -> list[Fra
 
 def _prepare(entry: str, frames: BeadFrames, number: int, cutoff: float) -> Frame:
     try:
-        graph = build_graph(frames.positions[number][None], frames.system.bead_type, cutoff)
+        graph = build_graph(
+            frames.positions[number][None],
+            frames.system.bead_type,
+            cutoff,
+            charge=frames.system.charge,
+            total_charge=frames.system.charge.sum(),
+        )
     except InputError as error:
         raise InputError(f"{entry}, frame {number}: {error}")
     assert frames.forces is not None  # check_labels

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cgprot.errors import InputError
-from cgprot.model.graph import build_graph, join_graphs, neighbour_edges
+from cgprot.model.edges import neighbour_edges
+from cgprot.model.graph import build_graph, join_graphs
 from cgprot.model.potential import ModelConfig, Potential
 
 
