@@ -1,9 +1,6 @@
 """Steps of many replicas at once, each with its own temperature, friction and seed."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -12,7 +9,7 @@ from cgprot.simulate.langevin import maxwell_boltzmann, middle_step
 from cgprot.simulate.noise import normal_noise
 from cgprot.simulate.schemes import Coefficients, Scheme, coefficients
 
-Backend = Literal["numpy", "numba"]
+Backend = Literal["numpy", "numba", "cuda"]
 _LONGEST_STRIDE_PS = 0.02  # as the longest time step of a configuration
 
 
@@ -29,8 +26,9 @@ class Integrator:
     timestep_ps : [ps]
     friction_per_ps, temperature, seed : [1/ps], [K], below 2**64; each a number, or one a replica
     replicas : (n_replicas,) the numbers of the replicas, which address their noise
-    backend : "numba", compiled, in one pass; or "numpy", the law as it is written
-    n_threads : replicas are dealt out to as many threads
+    backend : "numba", compiled, in one pass; "cuda", the same on a GPU, arrays of cupy or torch that are on
+        it; or "numpy", the law as it is written
+    n_threads : replicas are dealt out to as many threads of the processor
 
     Raises
     ------
@@ -56,9 +54,8 @@ class Integrator:
         self.replicas = np.array(replicas, dtype=np.uint64)
         self.friction_per_ps = self._each(friction_per_ps, np.float64)
         self.seed = self._each(seed, np.uint64)
+        self.backend = _backend(backend, (self.mass, self.seed, self.replicas), n_threads)
         self.temperature = temperature
-        self._refuse_long_strides()
-        self._advance = _backend(backend, n_threads)
 
     @property
     def temperature(self) -> np.ndarray:
@@ -71,17 +68,15 @@ class Integrator:
     @temperature.setter
     def temperature(self, temperature: Any) -> None:
         self._temperature = self._each(temperature, np.float64)
-        self._coefficients = coefficients(
-            self.scheme, self.timestep_ps, self.friction_per_ps, self._temperature
-        )
+        scheme = coefficients(self.scheme, self.timestep_ps, self.friction_per_ps, self._temperature)
+        self._refuse_long_stride(scheme.stride)
+        self.backend.load(scheme)
 
     def starting_velocities(self) -> np.ndarray:
         """(n_replicas, n_beads, 3) [Å/ps], drawn at the temperature of every replica."""
         return maxwell_boltzmann(self.seed, self.replicas, self.mass, self._temperature)
 
-    def step(
-        self, positions: np.ndarray, velocities: np.ndarray, forces: np.ndarray, step: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, positions: Any, velocities: Any, forces: Any, step: int) -> tuple[Any, Any]:
         """Positions [Å] and velocities [Å/ps] after step number `step`, which addresses the noise.
 
         Parameters
@@ -92,7 +87,7 @@ class Integrator:
 
         Returns
         -------
-        new arrays of float64; the arguments stay as they are
+        new arrays of float64, on the device of the backend; the arguments stay as they are
 
         Raises
         ------
@@ -100,18 +95,17 @@ class Integrator:
             if a shape does not fit
         """
         expected = (len(self.replicas), len(self.mass), 3)
-        arrays = [np.ascontiguousarray(array, dtype=np.float64) for array in (positions, velocities, forces)]
-        for name, array in zip(("positions", "velocities", "forces"), arrays, strict=True):
-            if array.shape != expected:
-                raise InputError(f"{name} of shape {array.shape}: expected {expected}")
-        return self._advance(*arrays, self.mass, self._coefficients, self.seed, self.replicas, step)
+        arrays = {"positions": positions, "velocities": velocities, "forces": forces}
+        for name, array in arrays.items():
+            if tuple(array.shape) != expected:
+                raise InputError(f"{name} of shape {tuple(array.shape)}: expected {expected}")
+        return self.backend(positions, velocities, forces, step)
 
     def _each(self, value: Any, dtype: type) -> np.ndarray:
         return np.ascontiguousarray(np.broadcast_to(np.asarray(value, dtype=dtype), self.replicas.shape))
 
-    def _refuse_long_strides(self) -> None:
-        longest = self._coefficients.stride.max(initial=0.0)
-        if self.scheme == "brownian" and longest > _LONGEST_STRIDE_PS:
+    def _refuse_long_stride(self, stride: np.ndarray) -> None:
+        if self.scheme == "brownian" and stride.max(initial=0.0) > _LONGEST_STRIDE_PS:
             needed = 2.0 * self.timestep_ps / _LONGEST_STRIDE_PS**2
             raise UsageError(
                 f"scheme brownian: friction {self.friction_per_ps.min():g}/ps is too weak for a step of "
@@ -119,62 +113,32 @@ class Integrator:
             )
 
 
-def _backend(backend: Backend, n_threads: int) -> Callable:
+def _backend(backend: Backend, beads: tuple[np.ndarray, np.ndarray, np.ndarray], n_threads: int) -> Any:
+    # Numba takes half a second to import, CuPy is an extra.
     if backend == "numpy":
-        return _by_law
+        return _LawStep(*beads)
     if backend == "numba":
-        return _Fused(n_threads)
-    raise UsageError(f"backend {backend!r} is unknown: choose numba or numpy")
+        from cgprot.simulate.fused import FusedStep
+
+        return FusedStep(*beads, n_threads)
+    if backend == "cuda":
+        from cgprot.simulate.cuda import CudaStep
+
+        return CudaStep(*beads)
+    raise UsageError(f"backend {backend!r} is unknown: choose one of {', '.join(get_args(Backend))}")
 
 
-def _by_law(
-    positions: np.ndarray,
-    velocities: np.ndarray,
-    forces: np.ndarray,
-    mass: np.ndarray,
-    scheme: Coefficients,
-    seed: np.ndarray,
-    replicas: np.ndarray,
-    step: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    noise = normal_noise(seed, replicas, step, len(mass))
-    return middle_step(positions, velocities, forces, noise, mass, scheme)
+class _LawStep:
+    """The step as it is written."""
 
+    def __init__(self, mass: np.ndarray, seed: np.ndarray, replicas: np.ndarray) -> None:
+        self._mass, self._seed, self._replicas = mass, seed, replicas
 
-class _Fused:
-    """`_by_law` compiled, replicas dealt out to threads."""
-
-    def __init__(self, n_threads: int) -> None:
-        from cgprot.simulate.fused import advance  # Numba: half a second to import
-
-        self._kernel = advance
-        self._n_threads = n_threads
-        self._pool = ThreadPoolExecutor(n_threads) if n_threads > 1 else None
+    def load(self, scheme: Coefficients) -> None:
+        self._scheme = scheme
 
     def __call__(
-        self,
-        positions: np.ndarray,
-        velocities: np.ndarray,
-        forces: np.ndarray,
-        mass: np.ndarray,
-        scheme: Coefficients,
-        seed: np.ndarray,
-        replicas: np.ndarray,
-        step: int,
+        self, positions: np.ndarray, velocities: np.ndarray, forces: np.ndarray, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        new = np.empty_like(positions), np.empty_like(velocities)
-        rest = (positions, velocities, forces, *new, mass, *scheme, seed, replicas, np.uint64(step))
-
-        def some(first: int, last: int) -> None:
-            self._kernel((first, last), *rest)
-
-        shares = self._shares(len(positions))
-        others = [self._pool.submit(some, *share) for share in shares[1:]] if self._pool else []
-        some(*shares[0])
-        for other in others:
-            other.result()
-        return new
-
-    def _shares(self, n_replicas: int) -> list[tuple[int, int]]:
-        bounds = np.rint(np.linspace(0, n_replicas, self._n_threads + 1)).astype(int).tolist()
-        return list(pairwise(bounds))
+        noise = normal_noise(self._seed, self._replicas, step, len(self._mass))
+        return middle_step(positions, velocities, forces, noise, self._mass, self._scheme)
