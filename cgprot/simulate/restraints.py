@@ -97,6 +97,10 @@ class Restraints(_Strict):
     distance: tuple[DistanceRestraint, ...] = ()
     rmsd: tuple[RmsdRestraint, ...] = ()
 
+    @property
+    def all(self) -> list[DistanceRestraint | RmsdRestraint]:
+        return [*self.distance, *self.rmsd]
+
     def save(self, folder: Path) -> dict:
         """Write them into a run folder, for its resumption; returns what run.json says of them."""
         path = Path(folder) / RESTRAINTS_FILE
@@ -134,11 +138,11 @@ def restrained(forces: Forces, restraints: Restraints) -> Forces:
     def total(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         energy, force = forces(positions)
         energy, force = energy.copy(), force.copy()
-        for restraint in (*restraints.distance, *restraints.rmsd):
+        for restraint in restraints.all:
             more_energy, more_force = restraint.energy_and_forces(positions)
             energy += more_energy
             # No bead is twice in one restraint, so that this adds once to each.
-            force[:, np.array(restraint.beads)] += more_force
+            force[:, list(restraint.beads)] += more_force
         return energy, force
 
     return total
