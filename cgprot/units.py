@@ -12,6 +12,9 @@ BOLTZMANN = 1.380649e-23 * AVOGADRO / (1000.0 * KJ_PER_KCAL)  # kcal/mol/K
 # 1 kcal/mol = 4184 J/mol and 1 Da Å²/ps² = 1e-3 kg/mol * (100 m/s)² = 10 J/mol.
 ENERGY_TO_MASS_VELOCITY_SQUARED = 100.0 * KJ_PER_KCAL  # 418.4 Da Å²/ps² in a kcal/mol
 
+# e²/(4 π ε₀), the elementary charge exact (SI 2019), the electric constant of CODATA 2018.
+COULOMB = 332.0637132991921  # kcal Å/mol/e²
+
 ANGSTROM_PER_NM = 10.0
 FS_PER_PS = 1000.0
 PS_PER_NS = 1000.0

@@ -29,3 +29,10 @@ def test_force_factors_agree_with_openmm():
 
 def test_akma_is_the_time_of_unit_mass_and_energy():
     assert units.AKMA_PS == pytest.approx(units.ENERGY_TO_MASS_VELOCITY_SQUARED**-0.5, rel=1e-5)
+
+
+def test_coulomb_constant_from_the_charge_and_the_electric_constant():
+    joule_metre = constants.e**2 / (4 * constants.pi * constants.epsilon_0) * constants.N_A
+    assert units.COULOMB == pytest.approx(
+        joule_metre / (1000 * constants.calorie) / constants.angstrom, rel=1e-9
+    )

@@ -52,7 +52,7 @@ def compress(
     InputError
         if no table is good enough, float32 is not, or the potential is no TensorNet
     """
-    _check_network(potential)
+    check_compressible(potential)
     tolerance = Tolerance() if tolerance is None else tolerance
     exact = _exact(potential, positions, bead_type)
     intervals = FIRST_INTERVALS
@@ -89,19 +89,25 @@ def compress_to_single(
     InputError
         if float32 misses the tolerance, or the potential is no TensorNet
     """
-    _check_network(potential)
+    check_compressible(potential)
     compressed = tabulate(potential, intervals)
     exact = _exact(potential, positions, bead_type)
     return replace(compressed, errors=_single(compressed, positions, bead_type, exact, Tolerance()))
 
 
-def _check_network(potential: Potential) -> None:
+def check_compressible(potential: Potential) -> None:
+    """Raise InputError unless all that the potential computes is TensorNet's energy and its forces."""
+    config = potential.config
+    beyond: list[str] = list(config.outputs)
     if not isinstance(potential.network, TensorNet):
-        raise InputError(f"{type(potential.network).__name__} cannot be compressed: run the network itself")
-    if potential.config.charge != "none" or potential.config.spin:
+        beyond.append(type(potential.network).__name__)
+    if config.charge != "none" or config.spin:
+        beyond.append("charge or spin as input")
+    beyond += [f"the prior {name}" for name in config.priors.chosen]
+    if beyond:
         raise InputError(
-            "a network with charge or spin as input cannot be compressed: run the network itself, "
-            "in a simulation with --engine network"
+            f"a model with {', '.join(beyond)} cannot be compressed: run the network itself, in a simulation "
+            "with --engine network"
         )
 
 

@@ -27,6 +27,7 @@ class Graph(NamedTuple):
     charge : (n_total,) [e], formal, or None where it is not known
     total_charge : (n_systems,) [e] or None
     spin : (n_systems,) the spin quantum number S (0 singlet, ½ doublet, 1 triplet), or None
+    bonds : (2, n_bonds) int64, each bond once, or None where they are not known
     """
 
     positions: torch.Tensor
@@ -39,6 +40,7 @@ class Graph(NamedTuple):
     charge: torch.Tensor | None = None
     total_charge: torch.Tensor | None = None
     spin: torch.Tensor | None = None
+    bonds: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> "Graph":
         """The same graph on another device."""
@@ -57,6 +59,7 @@ def build_graph(
     charge: np.ndarray | None = None,
     total_charge: np.ndarray | float | None = None,
     spin: np.ndarray | float | None = None,
+    bonds: np.ndarray | None = None,
 ) -> Graph:
     """The graph of several replicas of one system.
 
@@ -72,6 +75,7 @@ def build_graph(
     box : (3, 3) or (n_systems, 3, 3) [Å], rows are the box vectors; in free space if None
     charge : (n_beads,) [e], formal
     total_charge, spin : one number or (n_systems,), see `Graph`
+    bonds : (n_bonds, 2) int, of one system
 
     Raises
     ------
@@ -104,7 +108,17 @@ def build_graph(
             None if total_charge is None else _for_each(total_charge, (n_systems,), "total_charge")
         ),
         spin=tensor(None if spin is None else _for_each(spin, (n_systems,), "spin")),
+        bonds=None if bonds is None else torch.from_numpy(_repeat_bonds(bonds, n_beads, n_systems)),
     )
+
+
+def _repeat_bonds(bonds: np.ndarray, n_beads: int, n_systems: int) -> np.ndarray:
+    """The bonds of every system, beads counted through all of them; (n_bonds, 2) -> (2, n)."""
+    bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+    if bonds.size and not (0 <= bonds.min() and bonds.max() < n_beads):
+        raise InputError(f"a bond names bead {bonds.max()} of {n_beads} beads: count them from 0")
+    first = n_beads * np.arange(n_systems)[:, None, None]
+    return np.ascontiguousarray((bonds + first).reshape(-1, 2).T)
 
 
 def _for_each(values: np.ndarray | float, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -137,7 +151,7 @@ def join_graphs(graphs: Sequence[Graph]) -> Graph:
     Raises
     ------
     InputError
-        if some have charges or spins and others not
+        if some have charges, spins or bonds and others not
     """
     beads_before = np.cumsum([0] + [len(graph.positions) for graph in graphs]).tolist()
     systems_before = np.cumsum([0] + [graph.n_systems for graph in graphs]).tolist()
@@ -150,7 +164,17 @@ def join_graphs(graphs: Sequence[Graph]) -> Graph:
         edges=torch.cat([g.edges + n for g, n in zip(graphs, beads_before, strict=False)], dim=1),
         n_systems=systems_before[-1],
         **{name: _joined(boxed, name) for name in ("box", "offset", "charge", "total_charge", "spin")},
+        bonds=_joined_bonds(graphs, beads_before),
     )
+
+
+def _joined_bonds(graphs: Sequence[Graph], beads_before: Sequence[int]) -> torch.Tensor | None:
+    given = [
+        graph.bonds + n for graph, n in zip(graphs, beads_before, strict=False) if graph.bonds is not None
+    ]
+    if given and len(given) < len(graphs):
+        raise InputError("only some of the graphs to be joined have `bonds`: give them to all or none")
+    return torch.cat(given, dim=1) if given else None
 
 
 def _with_box(graph: Graph) -> Graph:

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from cgprot.errors import InputError
 from cgprot.model.graph import Graph
 from cgprot.model.tensornet import A, Features, I, S, matrix_basis
 
@@ -109,10 +110,11 @@ class OutputHead(nn.Module):
 
     bead_scalar, bead_vector, bead_tensor      s_i, v_i, T_i
     system_scalar, ..._vector, ..._tensor      their sums over the beads of each system
-    dipole [e Å]                               Σ_i v_i
+    dipole [e Å]                               Σ_i v_i + q_i (r_i - r̄)
     polarizability [Å³]                        Σ_i T_i
 
-    What is learned is local and knows no origin.
+    q are the formal charges and r̄ is the centroid of the system's beads: there lies the origin of the
+    dipole of a charged system, which depends on it. What is learned is local and knows no origin.
 
     `scale`, in units of the labels, is no parameter: training may set it once, from their size.
     """
@@ -130,4 +132,27 @@ class OutputHead(nn.Module):
         per_bead = self.scale * self.head(features)
         if self.name.startswith("bead_"):
             return per_bead
+        if self.name == "dipole":
+            per_bead = per_bead + charge_moments(graph)
         return sum_systems(per_bead, graph.system_index, graph.n_systems)
+
+
+def charge_moments(graph: Graph) -> Tensor:
+    """q_i (r_i - r̄), (n_total, 3) [e Å].
+
+    Raises
+    ------
+    InputError
+        if the graph has no charges, or has some in a periodic box, where their dipole has many values
+    """
+    if graph.charge is None:
+        raise InputError("the dipole needs charges: give build_graph `charge`, zeros for a neutral molecule")
+    index = graph.system_index
+    if graph.box is not None and (graph.box.flatten(1).any(1)[index] & (graph.charge != 0)).any():
+        raise InputError(
+            "charges in a periodic box have no dipole: choose system_vector, which has no charges"
+        )
+    total = sum_systems(graph.positions, index, graph.n_systems)
+    number = sum_systems(torch.ones_like(graph.charge), index, graph.n_systems)
+    centroid = total / number.clamp(min=1)[:, None]
+    return graph.charge[:, None] * (graph.positions - centroid[index])

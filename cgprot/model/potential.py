@@ -11,6 +11,8 @@ from cgprot.errors import InputError
 from cgprot.model.charge import Charge
 from cgprot.model.graph import Graph
 from cgprot.model.heads import EnergyHead, Output, OutputHead
+from cgprot.model.pairs import within
+from cgprot.model.priors import Priors
 from cgprot.model.tensornet import Features, TensorNet
 
 
@@ -36,6 +38,12 @@ class ModelConfig(BaseModel):
     basis: Literal["expnorm", "gauss"] = "expnorm"
     charge: Charge = "none"
     spin: bool = False
+    priors: Priors = Priors()  # energies added to the network's
+
+    @property
+    def reach(self) -> float:
+        """The distance up to which the edges of a graph are needed, priors included [Å]."""
+        return max(self.cutoff, self.priors.reach)
 
     @model_validator(mode="after")
     def _check_inputs(self) -> "ModelConfig":
@@ -57,7 +65,7 @@ def check_types(bead_type: Tensor | np.ndarray, config: ModelConfig) -> None:
 
 
 class Potential(nn.Module):
-    """E = energy_scale Σ_i MLP(x_i), F = -∂E/∂r; no prior energy terms.
+    """E = energy_scale Σ_i MLP(x_i) + priors, of which there are none by default; F = -∂E/∂r.
 
     `energy_scale` [kcal/mol] is no parameter: training sets it once, from the size of the forces. `outputs`
     holds one `OutputHead` for each name in the configuration's outputs.
@@ -119,11 +127,13 @@ class Potential(nn.Module):
     def features(self, graph: Graph) -> Features:
         """What the network makes of every bead."""
         check_types(graph.bead_type, self.config)
-        return self.network(graph)
+        longer = self.config.reach > self.config.cutoff
+        return self.network(within(graph, self.config.cutoff) if longer else graph)
 
     def energy_of(self, features: Features, graph: Graph) -> Tensor:
         """(n_systems,) [kcal/mol], from the features of the graph."""
-        return self.energy_scale * self.head(features.invariants, graph.system_index, graph.n_systems)
+        learned = self.head(features.invariants, graph.system_index, graph.n_systems)
+        return self.energy_scale * learned + self.config.priors.energy(graph)
 
     def _differentiate(
         self, graph: Graph, create_graph: bool, heads: dict[str, nn.Module]

@@ -51,6 +51,7 @@ def start_run(structure: Path, model: str, config: SimulateConfig, output: Path,
         start.system.charge,
         start.positions,
         config.replicas,
+        start.system.bonds,
     )
     # A path is kept whole, so that the run can be resumed from another working directory.
     name = model if model in available_models() else str(file.resolve())
@@ -84,7 +85,12 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
     system = read_psf(folder / "system.psf")
     check_mapping(metadata, system)
     forces = recorded_forces(
-        run.engine.model_dump(), potential, system.bead_type, system.charge, run.config.replicas
+        run.engine.model_dump(),
+        potential,
+        system.bead_type,
+        system.charge,
+        run.config.replicas,
+        system.bonds,
     )
     resume(folder, forces, time_ps)
 

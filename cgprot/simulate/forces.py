@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from cgprot.engine.compress import compress_to_single
+from cgprot.engine.compress import check_compressible, compress_to_single
 from cgprot.engine.cpu import engine_forces
 from cgprot.engine.tables import tabulate
 from cgprot.errors import InputError
@@ -29,6 +29,7 @@ def choose_forces(
     charge: np.ndarray,
     start: np.ndarray,
     replicas: int,
+    bonds: np.ndarray | None = None,
 ) -> tuple[Forces, dict]:
     """The forces of a potential by the chosen engine, and what run.json says of it.
 
@@ -39,14 +40,16 @@ def choose_forces(
     bead_type : (n_beads,) int
     charge : (n_beads,) [e], formal
     start : (n_frames, n_beads, 3) [Å]
+    bonds : (n_bonds, 2) int, for a model with priors that need them
 
     Raises
     ------
     InputError
-        if the compressed form misses its tolerance
+        if the compressed form misses its tolerance, or there is none
     """
     if engine == "network":
-        return forces_from(potential, bead_type, charge), {"name": engine}
+        return forces_from(potential, bead_type, charge, bonds), {"name": engine}
+    check_compressible(potential)
     shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
     try:
         frames = np.concatenate([start[:1], start[:1] + shake])
@@ -58,15 +61,25 @@ def choose_forces(
 
 
 def recorded_forces(
-    record: dict, potential: Potential, bead_type: np.ndarray, charge: np.ndarray, replicas: int
+    record: dict,
+    potential: Potential,
+    bead_type: np.ndarray,
+    charge: np.ndarray,
+    replicas: int,
+    bonds: np.ndarray | None = None,
 ) -> Forces:
     """The forces of the engine that `choose_forces` recorded, the same to the last bit."""
     if record["name"] == "network":
-        return forces_from(potential, bead_type, charge)
+        return forces_from(potential, bead_type, charge, bonds)
     return engine_forces(tabulate(potential, record["intervals"]), bead_type, replicas)
 
 
-def forces_from(potential: Potential, bead_type: np.ndarray, charge: np.ndarray | None = None) -> Forces:
+def forces_from(
+    potential: Potential,
+    bead_type: np.ndarray,
+    charge: np.ndarray | None = None,
+    bonds: np.ndarray | None = None,
+) -> Forces:
     """The energies and forces of replicas by the network itself.
 
     Parameters
@@ -74,6 +87,7 @@ def forces_from(potential: Potential, bead_type: np.ndarray, charge: np.ndarray 
     potential : evaluated in the floating-point type and on the device of its own weights
     bead_type : (n_beads,) int
     charge : (n_beads,) [e], formal, for a model with charge as input
+    bonds : (n_bonds, 2) int, for a model with priors that need them
 
     Returns
     -------
@@ -88,10 +102,11 @@ def forces_from(potential: Potential, bead_type: np.ndarray, charge: np.ndarray 
         graph = build_graph(
             positions,
             bead_type,
-            potential.config.cutoff,
+            potential.config.reach,
             weights.dtype,
             charge=charge,
             total_charge=None if charge is None else charge.sum(),
+            bonds=bonds,
         )
         energy, force = potential.energy_and_forces(graph.to(weights.device))
         return _float64(energy), _float64(force).reshape(positions.shape)

@@ -95,6 +95,7 @@ def _prepare(entry: str, frames: BeadFrames, number: int, cutoff: float) -> Fram
             cutoff,
             charge=frames.system.charge,
             total_charge=frames.system.charge.sum(),
+            bonds=frames.system.bonds,
         )
     except InputError as error:
         raise InputError(f"{entry}, frame {number}: {error}")

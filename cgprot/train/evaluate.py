@@ -39,7 +39,7 @@ def force_errors(potential: Potential, entries: Mapping[str, BeadFrames]) -> lis
         for frames in entries.values()
         for number, name in zip(frames.system.bead_type, frames.system.type_name, strict=True)
     }
-    sums = sum_errors(potential, prepare_frames(entries, potential.config.cutoff))
+    sums = sum_errors(potential, prepare_frames(entries, potential.config.reach))
     named = {
         (group, type_names[int(name)] if group == "bead type" else name): errors
         for (group, name), errors in sums.items()

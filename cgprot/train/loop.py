@@ -105,8 +105,8 @@ def prepare_data(config: RunConfig) -> TrainingData:
     check_one_mapping({**training, **{f"validation {key}": frames for key, frames in validation.items()}})
     for frames in (*training.values(), *validation.values()):
         check_types(frames.system.bead_type, config.model)
-    labelled = prepare_frames(training, config.model.cutoff)
-    prepared = prepare_frames(validation, config.model.cutoff)
+    labelled = prepare_frames(training, config.model.reach)
+    prepared = prepare_frames(validation, config.model.reach)
     held_out = spread_evenly(prepared, config.train.validation_frames)
     return TrainingData(training, labelled, held_out, label_signal(labelled))
 

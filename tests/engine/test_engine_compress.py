@@ -79,3 +79,16 @@ def test_only_tensornet_is_compressed():
     potential.network = torch.nn.Identity()
     with pytest.raises(InputError, match="Identity cannot be compressed"):
         compress(potential, cluster(), TYPES)
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"outputs": ("dipole",)}, "dipole"),
+        ({"priors": {"coulomb": {}}}, "the prior coulomb"),
+        ({"charge": "bead"}, "charge or spin as input"),
+    ],
+)
+def test_what_the_engine_cannot_compute_is_refused_by_name(config, named):
+    with pytest.raises(InputError, match=f"a model with {named} cannot .* --engine network$"):
+        compress(potential_of(**config), cluster(), TYPES)

@@ -3,11 +3,13 @@ import pytest
 import torch
 from chain import N_BEADS, chain_start, chain_system
 
+from cgprot.errors import InputError
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.forces import forces_from
+from cgprot.simulate.forces import choose_forces, forces_from
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.state import CHECKPOINT, load_state
+from cgprot.units import COULOMB
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,30 @@ def test_forces_are_the_slope_of_the_energy(forces):
         shift[:, bead, axis] = h
         slope = (forces(positions + shift)[0] - forces(positions - shift)[0]) / (2 * h)
         np.testing.assert_allclose(force[:, bead, axis], -slope, rtol=1e-6, atol=1e-9)
+
+
+def test_priors_act_in_a_simulation():
+    priors = {"bonds": {"terms": [{"k": 60.0, "length": 1.5}]}, "coulomb": {"cutoff": 9.0}}
+    torch.manual_seed(1)
+    plain, prior = (
+        Potential(ModelConfig(channels=4, layers=1, rbf=8, **more)).double()
+        for more in ({}, {"priors": priors})
+    )
+    prior.load_state_dict(plain.state_dict())
+    system, positions = chain_system(), _positions(2)
+    charge = np.array([1.0, 0, 0, 0, 0, -1.0])
+    learned, _ = forces_from(plain, system.bead_type)(positions)
+    energy, force = choose_forces("network", prior, system.bead_type, charge, positions, 2, system.bonds)[0](
+        positions
+    )
+    bond = np.linalg.norm(np.diff(positions, axis=1), axis=-1)
+    ends = np.linalg.norm(positions[:, 0] - positions[:, -1], axis=-1)
+    assert (ends < 9).all()
+    pair = -COULOMB * (1 / ends + 0.5 * ends**2 / 9**3 - 1.5 / 9)
+    np.testing.assert_allclose(energy - learned, 30 * ((bond - 1.5) ** 2).sum(axis=1) + pair, rtol=1e-9)
+    np.testing.assert_allclose(force.sum(axis=1), 0, atol=1e-9)
+    with pytest.raises(InputError, match=r"the prior bonds, the prior coulomb .* --engine network$"):
+        choose_forces("compressed", prior, system.bead_type, charge, positions, 2, system.bonds)
 
 
 def test_replicas_do_not_see_each_other(forces):
