@@ -96,7 +96,7 @@ class CpuEngine:
             self._share(replica, positions[replica])
             energy[replica] = self.workspaces[0].energy.sum()
             forces[replica] = self.workspaces[0].forces
-        return energy, forces
+        return energy + self.config.energy_shift, forces
 
     def _share(self, replica: int, positions: np.ndarray) -> None:
         """All threads on one replica, stage by stage."""

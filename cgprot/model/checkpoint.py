@@ -105,8 +105,12 @@ def model_path(name_or_path: str | Path) -> Path:
     raise UsageError(f"model {name_or_path}: no such file, and no such name; names available: {names}")
 
 
-def load_model(name_or_path: str | Path) -> tuple[Potential, dict]:
+def load_model(name_or_path: str | Path, dtype: torch.dtype | None = torch.float32) -> tuple[Potential, dict]:
     """A potential and its metadata, by the name of a shipped model or by path.
+
+    Parameters
+    ----------
+    dtype : of the weights, to which those of the file are rounded; the file's own if None
 
     Raises
     ------
@@ -118,7 +122,7 @@ def load_model(name_or_path: str | Path) -> tuple[Potential, dict]:
     path = model_path(name_or_path)
     tensors, metadata = load_tensors(path)
     try:
-        potential = Potential(ModelConfig(**metadata["config"]))
+        potential = Potential(ModelConfig(**metadata["config"])).to(dtype or tensors["energy_scale"].dtype)
         potential.load_state_dict(tensors)
     except (KeyError, ValidationError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -24,6 +24,7 @@ class ModelConfig(BaseModel):
     channels, layers, rbf, cutoff, group, basis : see `TensorNet`
     n_types : bead types are 1 ... n_types
     charge, spin : the inputs beside positions and bead types, see `cgprot.model.charge`
+    energy_shift : [kcal/mol], added once to each system
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -39,6 +40,7 @@ class ModelConfig(BaseModel):
     charge: Charge = "none"
     spin: bool = False
     priors: Priors = Priors()  # energies added to the network's
+    energy_shift: float = 0.0
 
     @property
     def reach(self) -> float:
@@ -65,7 +67,7 @@ def check_types(bead_type: Tensor | np.ndarray, config: ModelConfig) -> None:
 
 
 class Potential(nn.Module):
-    """E = energy_scale Σ_i MLP(x_i) + priors, of which there are none by default; F = -∂E/∂r.
+    """E = energy_scale Σ_i MLP(x_i) + energy_shift + priors (none by default); F = -∂E/∂r.
 
     `energy_scale` [kcal/mol] is no parameter: training sets it once, from the size of the forces. `outputs`
     holds one `OutputHead` for each name in the configuration's outputs.
@@ -133,7 +135,8 @@ class Potential(nn.Module):
     def energy_of(self, features: Features, graph: Graph) -> Tensor:
         """(n_systems,) [kcal/mol], from the features of the graph."""
         learned = self.head(features.invariants, graph.system_index, graph.n_systems)
-        return self.energy_scale * learned + self.config.priors.energy(graph)
+        learned = self.energy_scale * learned + self.config.energy_shift
+        return learned + self.config.priors.energy(graph)
 
     def _differentiate(
         self, graph: Graph, create_graph: bool, heads: dict[str, nn.Module]

@@ -11,7 +11,7 @@ from cgprot.engine.tables import tabulate
 @pytest.mark.parametrize("group", ["O(3)", "SO(3)"])
 @pytest.mark.parametrize("layers", [0, 1, 2, 3])
 def test_equals_the_model(layers, group):
-    potential = potential_of(layers=layers, group=group)
+    potential = potential_of(layers=layers, group=group, energy_shift=-7.5)
     positions = cluster(n_replicas=3)
     energy, forces = compressed_forces(potential, TYPES)(positions)
     model_energy, model = model_forces(potential, TYPES)(positions)

@@ -1,0 +1,1 @@
+"""Other programs' files and interfaces, one file a client."""
