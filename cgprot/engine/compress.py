@@ -72,7 +72,11 @@ def compress(
 
 
 def compress_to_single(
-    potential: Potential, positions: np.ndarray, bead_type: np.ndarray, intervals: int
+    potential: Potential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    intervals: int,
+    box: np.ndarray | None = None,
 ) -> CompressedPotential:
     """Tables of a given fineness, for use in float32 alone.
 
@@ -83,6 +87,7 @@ def compress_to_single(
     ----------
     potential, positions, bead_type : as for `compress`
     intervals : table intervals between 0 and the cutoff
+    box : (3, 3) [Å] of all frames, rows are the box vectors; None in free space
 
     Raises
     ------
@@ -91,8 +96,8 @@ def compress_to_single(
     """
     check_compressible(potential)
     compressed = tabulate(potential, intervals)
-    exact = _exact(potential, positions, bead_type)
-    return replace(compressed, errors=_single(compressed, positions, bead_type, exact, Tolerance()))
+    exact = _exact(potential, positions, bead_type, box)
+    return replace(compressed, errors=_single(compressed, positions, bead_type, exact, Tolerance(), box))
 
 
 def check_compressible(potential: Potential) -> None:
@@ -117,9 +122,10 @@ def _single(
     bead_type: np.ndarray,
     exact: tuple[np.ndarray, np.ndarray],
     tolerance: Tolerance,
+    box: np.ndarray | None = None,
 ) -> dict[str, float]:
     """The error of float32, all together; refused if it is beyond the tolerance."""
-    single = max(_errors(compressed, positions, bead_type, exact, np.float32))
+    single = max(_errors(compressed, positions, bead_type, exact, np.float32, box))
     allowed = tolerance.single * max(1.0, float(np.abs(exact[1]).max()) / LARGE_FORCE)
     if not single <= allowed:
         raise InputError(
@@ -129,13 +135,13 @@ def _single(
 
 
 def _exact(
-    potential: Potential, positions: np.ndarray, bead_type: np.ndarray
+    potential: Potential, positions: np.ndarray, bead_type: np.ndarray, box: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies (n_frames,) and forces of the network itself in float64, frame by frame to spare memory."""
     network = copy.deepcopy(potential).double().cpu()
     energies, forces = [], []
     for frame in positions:
-        graph = build_graph(frame[None], bead_type, potential.config.cutoff, torch.float64)
+        graph = build_graph(frame[None], bead_type, potential.config.cutoff, torch.float64, box=box)
         energy, force = network.energy_and_forces(graph)
         energies.append(energy.item())
         forces.append(force.numpy())
@@ -148,8 +154,9 @@ def _errors(
     bead_type: np.ndarray,
     exact: tuple[np.ndarray, np.ndarray],
     dtype: type,
+    box: np.ndarray | None = None,
 ) -> tuple[float, float]:
     """The largest error of a force component, and of an energy per bead."""
-    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype)(positions)
+    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype, box)(positions)
     force_error, energy_error = np.abs(forces - exact[1]).max(), np.abs(energy - exact[0]).max()
     return float(force_error), float(energy_error / len(bead_type))

@@ -150,7 +150,11 @@ class CpuEngine:
 
 
 def engine_forces(
-    compressed: CompressedPotential, bead_type: np.ndarray, replicas: int, dtype: type = np.float32
+    compressed: CompressedPotential,
+    bead_type: np.ndarray,
+    replicas: int,
+    dtype: type = np.float32,
+    box: np.ndarray | None = None,
 ) -> Forces:
     """The energies and forces of replicas, as `cgprot.simulate.forces.forces_from` gives them.
 
@@ -160,10 +164,11 @@ def engine_forces(
     bead_type : (n_beads,) int
     replicas : how many a call brings
     dtype : floating-point type of features and tables
+    box : (3, 3) [Å], rows are the box vectors; positions may lie outside it
 
     Returns
     -------
     function of positions (replicas, n_beads, 3) [Å] that gives energies (replicas,) [kcal/mol] and forces
     (replicas, n_beads, 3) [kcal/mol/Å], all float64
     """
-    return CpuEngine(compressed, bead_type, replicas, dtype)
+    return CpuEngine(compressed, bead_type, replicas, dtype, box)

@@ -93,7 +93,7 @@ def build_graph(
     centred = positions - positions.mean(axis=1, keepdims=True)
 
     def tensor(values: np.ndarray | None) -> torch.Tensor | None:
-        return None if values is None else torch.as_tensor(np.ascontiguousarray(values)).to(dtype)
+        return None if values is None else torch.as_tensor(np.array(values)).to(dtype)
 
     return Graph(
         positions=torch.as_tensor(centred.reshape(-1, 3), dtype=dtype),

@@ -30,6 +30,7 @@ def choose_forces(
     start: np.ndarray,
     replicas: int,
     bonds: np.ndarray | None = None,
+    box: np.ndarray | None = None,
 ) -> tuple[Forces, dict]:
     """The forces of a potential by the chosen engine, and what run.json says of it.
 
@@ -41,6 +42,7 @@ def choose_forces(
     charge : (n_beads,) [e], formal
     start : (n_frames, n_beads, 3) [Å]
     bonds : (n_bonds, 2) int, for a model with priors that need them
+    box : (3, 3) [Å], rows are the box vectors, of all replicas; None in free space
 
     Raises
     ------
@@ -48,16 +50,16 @@ def choose_forces(
         if the compressed form misses its tolerance, or there is none
     """
     if engine == "network":
-        return forces_from(potential, bead_type, charge, bonds), {"name": engine}
+        return forces_from(potential, bead_type, charge, bonds, box), {"name": engine}
     check_compressible(potential)
     shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
     try:
         frames = np.concatenate([start[:1], start[:1] + shake])
-        compressed = compress_to_single(potential, frames, bead_type, _TABLE_INTERVALS)
+        compressed = compress_to_single(potential, frames, bead_type, _TABLE_INTERVALS, box)
     except InputError as error:
         raise InputError(f"{error}; or run the network itself with --engine network")
     record = {"name": engine, "intervals": compressed.intervals, "largest_errors": compressed.errors}
-    return engine_forces(compressed, bead_type, replicas), record
+    return engine_forces(compressed, bead_type, replicas, box=box), record
 
 
 def recorded_forces(
@@ -67,11 +69,12 @@ def recorded_forces(
     charge: np.ndarray,
     replicas: int,
     bonds: np.ndarray | None = None,
+    box: np.ndarray | None = None,
 ) -> Forces:
     """The forces of the engine that `choose_forces` recorded, the same to the last bit."""
     if record["name"] == "network":
-        return forces_from(potential, bead_type, charge, bonds)
-    return engine_forces(tabulate(potential, record["intervals"]), bead_type, replicas)
+        return forces_from(potential, bead_type, charge, bonds, box)
+    return engine_forces(tabulate(potential, record["intervals"]), bead_type, replicas, box=box)
 
 
 def forces_from(
@@ -79,6 +82,7 @@ def forces_from(
     bead_type: np.ndarray,
     charge: np.ndarray | None = None,
     bonds: np.ndarray | None = None,
+    box: np.ndarray | None = None,
 ) -> Forces:
     """The energies and forces of replicas by the network itself.
 
@@ -88,6 +92,7 @@ def forces_from(
     bead_type : (n_beads,) int
     charge : (n_beads,) [e], formal, for a model with charge as input
     bonds : (n_bonds, 2) int, for a model with priors that need them
+    box : (3, 3) [Å], rows are the box vectors, of all replicas; positions may lie outside it
 
     Returns
     -------
@@ -104,6 +109,7 @@ def forces_from(
             bead_type,
             potential.config.reach,
             weights.dtype,
+            box=box,
             charge=charge,
             total_charge=None if charge is None else charge.sum(),
             bonds=bonds,
