@@ -43,7 +43,7 @@ def _deviation(step, omega):
     return np.abs(_covariance(step, omega) / exact - 1).max()
 
 
-REDUCED_STEPS = [0.1, 0.5, 1.0, 1.5, 1.9]
+REDUCED_STEPS = np.round(np.arange(0.1, 1.95, 0.1), 1)
 
 
 @pytest.mark.parametrize("reduced", REDUCED_STEPS)
