@@ -6,13 +6,13 @@ neither unit cell nor fixed atoms.
 
 import os
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cgprot.errors import InputError, StorageError
+from cgprot.files.growing import GrowingFile, Mark
 from cgprot.units import AKMA_PS
 
 _TITLE = b"cgprot".ljust(80)
@@ -24,25 +24,19 @@ _LARGEST = 2**31 - 1
 _CHARMM_VERSION = 24
 
 
-@dataclass
 class DcdFile:
     """One trajectory that grows.
 
-    The file is opened for every call and closed again, so a thousand replicas need no thousand
-    open files.
-
     Attributes
     ----------
-    path : the file
     n_beads : beads in a frame
     interval_steps : steps between frames
     n_frames : frames written so far
     """
 
-    path: Path
-    n_beads: int
-    interval_steps: int
-    n_frames: int = 0
+    def __init__(self, file: GrowingFile, n_beads: int, interval_steps: int, n_frames: int = 0) -> None:
+        self._file = file
+        self.n_beads, self.interval_steps, self.n_frames = n_beads, interval_steps, n_frames
 
     @classmethod
     def create(
@@ -59,59 +53,58 @@ class DcdFile:
             if not 0 <= number <= _LARGEST:
                 raise InputError(f"{path}: {name} {number:.6g} does not fit into a DCD: keep it below 2**31")
         header = _header(n_beads, interval_steps, timestep_ps, start_step)
-        file = cls(Path(path), n_beads, interval_steps)
-        file._change("wb", lambda stream: stream.write(header))
-        return file
+        return cls(GrowingFile.create(path, header), n_beads, interval_steps)
 
     @classmethod
-    def reopen(cls, path: Path, n_frames: int) -> "DcdFile":
-        """Cut a file to its first `n_frames` frames and go on behind them.
+    def reopen(cls, path: Path, mark: Mark) -> "DcdFile":
+        """Cut a file back to where it stood and go on behind it.
 
         Raises
         ------
         StorageError
-            if it is no such file, holds fewer whole frames, or one of those to be kept is damaged
+            if it is no such file, ends before, or a frame that is to be kept is damaged
         """
-        header, frames = _open_frames(path)
-        whole = _count_whole(frames)
-        if whole < n_frames:
-            raise StorageError(f"{path}: holds {whole} whole frames, not {n_frames}: restore it from a copy")
-        n_beads = header["n_beads"]
-        file = cls(Path(path), n_beads, header["interval_steps"], n_frames)
-        end = _HEADER.size + n_frames * _frame_type(n_beads).itemsize
-        del frames
-        file._change("rb+", lambda stream: stream.truncate(end))
+        header, n_frames = check_dcd(path, mark)
+        file = cls(GrowingFile.reopen(path, mark), header["n_beads"], header["interval_steps"], n_frames)
         file.sync()
         return file
 
-    def append(self, positions: np.ndarray) -> None:
-        """Write one frame, (n_beads, 3) [Å]."""
+    @property
+    def mark(self) -> Mark:
+        """Where the file stands."""
+        return self._file.mark
+
+    def append(self, values: np.ndarray) -> None:
+        """Write one frame, (n_beads, 3), positions in Å where the file is to be read as a DCD."""
         frame = np.empty(1, dtype=_frame_type(self.n_beads))
         for axis, name in enumerate("xyz"):
-            frame[name] = positions[:, axis]
+            frame[name] = values[:, axis]
             frame[name + "_head"] = frame[name + "_tail"] = 4 * self.n_beads
-        self._change("ab", lambda stream: stream.write(frame.tobytes()))
+        self._file.append(frame.tobytes())
         self.n_frames += 1
 
     def sync(self) -> None:
         """State the number of frames in the header and bring everything to the disk."""
+        last_step = min(self.n_frames * self.interval_steps, _LARGEST)
+        self._file.sync(
+            {_FRAME_COUNT_AT: struct.pack("<i", self.n_frames), _LAST_STEP_AT: struct.pack("<i", last_step)}
+        )
 
-        def write(stream: Any) -> None:
-            stream.seek(_FRAME_COUNT_AT)
-            stream.write(struct.pack("<i", self.n_frames))
-            stream.seek(_LAST_STEP_AT)
-            stream.write(struct.pack("<i", min(self.n_frames * self.interval_steps, _LARGEST)))
-            stream.flush()
-            os.fsync(stream.fileno())
 
-        self._change("rb+", write)
+def check_dcd(path: Path, mark: Mark) -> tuple[dict, int]:
+    """What the header says and the number of frames up to `mark`, all of them whole.
 
-    def _change(self, mode: str, write: Any) -> None:
-        try:
-            with open(self.path, mode) as stream:
-                write(stream)
-        except OSError as error:
-            raise StorageError(f"{self.path}: could not be written ({error}): free space, then resume")
+    Raises
+    ------
+    StorageError
+        if it is no such file, ends before, or one of those frames is damaged
+    """
+    header, frames = _open_frames(path)
+    n_frames, rest = divmod(mark.size - _HEADER.size, _frame_type(header["n_beads"]).itemsize)
+    whole = _count_whole(frames)
+    if whole < n_frames or rest:
+        raise StorageError(f"{path}: holds {whole} whole frames, not {n_frames}: restore it from a copy")
+    return header, n_frames
 
 
 def _header(n_beads: int, interval_steps: int, timestep_ps: float, start_step: int) -> bytes:
@@ -159,6 +152,23 @@ def _count_whole(frames: np.ndarray) -> int:
         length = frames.dtype[name].itemsize
         whole &= (frames[name + "_head"] == length) & (frames[name + "_tail"] == length)
     return len(frames) if whole.all() else int(whole.argmin())
+
+
+def frames_of_dcd(path: Path) -> tuple[int, Iterator[tuple[np.ndarray, float]]]:
+    """The number of beads, and one by one the whole frames: (n_beads, 3) float32 [Å] and time [ps].
+
+    Raises
+    ------
+    StorageError
+        if it is no file that `DcdFile` wrote
+    """
+    header, frames = _open_frames(path)
+    steps = header["start_step"] + header["interval_steps"] * np.arange(_count_whole(frames))
+    times = steps * header["timestep_ps"]
+    return header["n_beads"], (
+        (np.stack([frame[name] for name in "xyz"], axis=-1), float(time))
+        for frame, time in zip(frames, times, strict=False)
+    )
 
 
 def read_dcd(path: Path, n_frames: int | None = None) -> tuple[np.ndarray, np.ndarray]:

@@ -134,6 +134,12 @@ def write_run(folder: Path, verb: str, config: dict, inputs: list[Path], **more:
     write_text(Path(folder) / RUN_FILE, json.dumps(record, indent=2) + "\n")
 
 
+def amend_run(folder: Path, **entries: object) -> None:
+    """Put JSON-ready entries into run.json, in place of those of the same names."""
+    record = read_run(folder) | entries
+    write_text(Path(folder) / RUN_FILE, json.dumps(record, indent=2) + "\n")
+
+
 def read_run(folder: Path, verb: str | None = None) -> dict:
     """Read run.json back, that of `verb` if one is given.
 

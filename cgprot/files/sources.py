@@ -69,13 +69,17 @@ def _read_run_folder(folder: Path) -> Source:
     trajectories = sorted(folder.glob("replica_*.dcd"))
     if not trajectories:
         raise InputError(f"{folder}: no replica_*.dcd in it: let the simulation write a frame first")
-    temperature = _temperature(record)
-    replicas = [_frames(system, folder / "system.psf", path, temperature) for path in trajectories]
+    replicas = [
+        _frames(system, folder / "system.psf", path, _temperature(record, replica))
+        for replica, path in enumerate(trajectories)
+    ]
     return Source(folder.resolve().name, replicas, record)
 
 
-def _temperature(record: dict) -> float | None:
+def _temperature(record: dict, replica: int) -> float | None:
     value = record.get("config", {}).get("temperature")
+    if isinstance(value, list):  # one a replica
+        value = value[replica]
     return None if value is None else float(value)
 
 

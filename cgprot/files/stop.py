@@ -8,11 +8,15 @@ from cgprot.errors import CgprotError
 
 
 class Interrupted(CgprotError):
-    """A run was asked to end by a signal, wrote its checkpoint and ended (exit code 128 + signal)."""
+    """A run was asked to end by a signal, wrote its checkpoint and ended.
+
+    SIGTERM is a queue's or a machine's orderly end, and got one: exit code 0. SIGINT is a person's
+    change of mind: 130, so that a script of several commands ends too.
+    """
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number
+        self.exit_code = 0 if number == signal.SIGTERM else 128 + number
 
 
 class StopSignal:

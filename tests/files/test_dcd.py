@@ -23,6 +23,11 @@ def _write(path, positions, sync=True, start_step=0):
     return file
 
 
+def _mark_after(tmp_path, positions):
+    """Where the file of these frames would end."""
+    return _write(tmp_path / "marked.dcd", positions).mark
+
+
 def _by_mdanalysis(path, n_beads=N_BEADS):
     import MDAnalysis
 
@@ -89,6 +94,7 @@ def test_unsynced_frames_are_read(tmp_path):
 def test_torn_tail_is_cut_and_continued_to_the_same_bytes(tmp_path):
     positions = _positions(6)
     _write(tmp_path / "whole.dcd", positions)
+    mark = _mark_after(tmp_path, positions[:3])
     whole = (tmp_path / "whole.dcd").read_bytes()
     generator = np.random.default_rng(2)
     frame_size = 3 * (8 + 4 * N_BEADS)
@@ -97,7 +103,7 @@ def test_torn_tail_is_cut_and_continued_to_the_same_bytes(tmp_path):
         torn.write_bytes(whole[:size])
         whole_frames = read_dcd(torn)[0]
         np.testing.assert_array_equal(whole_frames, positions[: len(whole_frames)].astype(np.float32))
-        file = DcdFile.reopen(torn, 3)
+        file = DcdFile.reopen(torn, mark)
         assert len(_by_mdanalysis(torn)[0]) == 3
         for frame in positions[3:]:
             file.append(frame)
@@ -111,7 +117,7 @@ def test_too_few_frames_are_refused_and_the_file_left_alone(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     before = path.read_bytes()
     with pytest.raises(StorageError, match="holds 3 whole frames, not 4"):
-        DcdFile.reopen(path, 4)
+        DcdFile.reopen(path, _mark_after(tmp_path, _positions(4)))
     assert path.read_bytes() == before
 
 
@@ -125,7 +131,7 @@ def test_zeroed_frame_is_refused(tmp_path):
     path.write_bytes(data)
     assert len(read_dcd(path)[0]) == 2
     with pytest.raises(StorageError, match="holds 2 whole frames, not 3"):
-        DcdFile.reopen(path, 3)
+        DcdFile.reopen(path, _mark_after(tmp_path, _positions(3)))
 
 
 def test_first_frames_alone(tmp_path):
