@@ -1,7 +1,11 @@
 """What a simulation is asked to do."""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing import Annotated, Any, TypeVar
 
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cgprot.simulate.schemes import Scheme
 from cgprot.units import FS_PER_PS
 
 # Steps between frames and frames in a trajectory are 32-bit integers in a DCD, and every step must be
@@ -10,23 +14,59 @@ _LARGEST_STEPS = {"time_ps": 2**53, "output_every_ps": 2**31, "checkpoint_every_
 _MOST_FRAMES = 2**31
 
 
-class SimulateConfig(BaseModel):
-    """Langevin dynamics of replicas that differ in their noise alone.
+_PER_REPLICA = ("temperature", "friction_per_ps", "seed")
 
-    Equal seeds give equal noise: an independent repetition needs another seed.
+_Value = TypeVar("_Value")
+
+
+def _alone(value: Any) -> Any:
+    """A list of one is that one."""
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+
+
+_OneOrEach = Annotated[_Value | tuple[_Value, ...], BeforeValidator(_alone)]
+_Temperature = Annotated[float, Field(ge=0)]
+_Friction = Annotated[float, Field(ge=0)]
+_Seed = Annotated[int, Field(ge=0, lt=2**64)]
+
+
+class SimulateConfig(BaseModel):
+    """Dynamics of replicas that differ in their noise, and where asked in temperature, friction and seed.
+
+    What is given as a list holds for one replica each; without `replicas` it tells their number. Noise
+    is keyed by the seed and the replica's number: replicas of one seed differ, and an independent
+    repetition needs another seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    temperature: float = Field(default=300.0, ge=0)  # K
+    scheme: Scheme = "langevin"
+    temperature: _OneOrEach[_Temperature] = 300.0  # K
     time_ps: float = Field(default=100.0, gt=0)
     timestep_fs: float = Field(default=2.0, gt=0, le=20)
-    friction_per_ps: float = Field(default=1.0, ge=0)
+    friction_per_ps: _OneOrEach[_Friction] = 1.0
     replicas: int = Field(default=1, ge=1, le=100_000)  # a trajectory file each
-    seed: int = Field(default=1, ge=0, lt=2**64)
+    seed: _OneOrEach[_Seed] = 1
     output_every_ps: float = Field(default=1.0, gt=0)
     checkpoint_every_ps: float = Field(default=10.0, gt=0)
     guard_every_steps: int = Field(default=10, ge=1)
+    allow_flips: bool = False  # of stereocentres and peptide bonds
+    velocities: bool = False  # trajectories of their own
+    forces: bool = False
+    xtc: bool = False  # copies for viewers, when the run has reached its end
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_replicas(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        lists = {name: len(given[name]) for name in _PER_REPLICA if isinstance(given.get(name), list | tuple)}
+        several = {name: length for name, length in lists.items() if length != 1}
+        replicas = given.get("replicas", max(several.values(), default=1))
+        for name, length in several.items():
+            if length != replicas:
+                raise ValueError(f"{name} has {length} values for {replicas} replicas: give one, or one each")
+        return given | {"replicas": replicas}
 
     @model_validator(mode="after")
     def _whole_steps(self) -> "SimulateConfig":
@@ -53,6 +93,16 @@ class SimulateConfig(BaseModel):
                 f"{self.time_ps:g} ps: choose a longer one"
             )
         return self
+
+    @property
+    def temperatures(self) -> np.ndarray:
+        """(n_replicas,) [K]."""
+        return np.broadcast_to(np.asarray(self.temperature, dtype=np.float64), self.replicas).copy()
+
+    @property
+    def frictions(self) -> np.ndarray:
+        """(n_replicas,) [1/ps]."""
+        return np.broadcast_to(np.asarray(self.friction_per_ps, dtype=np.float64), self.replicas).copy()
 
     @property
     def timestep_ps(self) -> float:

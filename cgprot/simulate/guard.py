@@ -1,26 +1,30 @@
 """Telling a replica that left sanity, with the bead and the number that show it."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 from scipy.special import lambertw
 
+from cgprot.analyse.chirality import chirality, stereocentres
+from cgprot.analyse.dihedrals import CIS_BELOW, dihedrals, omega_beads
 from cgprot.beads import BeadSystem
-from cgprot.errors import InputError
-from cgprot.simulate.langevin import kinetic_temperature
+from cgprot.simulate.sanity import (
+    BOND,
+    CHIRALITY,
+    ENERGY,
+    FORCE,
+    PEPTIDE,
+    POSITION,
+    SANE,
+    TEMPERATURE,
+    inspect,
+)
+from cgprot.simulate.schemes import Scheme
+from cgprot.simulate.state import SimulationState
+from cgprot.simulate.whole import bead_names, bond_lengths
 
 LARGEST_FORCE = 1000.0  # kcal/mol/Å; mean forces on heavy beads at 300 K have an rms of about 26
 LARGEST_BOND_CHANGE = 0.5  # Å; a carbon-carbon bond vibrates by about 0.03 at 300 K
-# Å; longer ones are a molecule cut by a periodic box or a gap in a chain. Where every bead is one heavy
-# atom bonds are covalent (a disulfide has 2.05); coarser beads are farther apart (3.8 from CA to CA).
-_LONGEST_STARTING_BOND = 5.0
-_LONGEST_COVALENT_BOND = 2.5
-_ATOMIC_MAPPINGS = ("heavy", "heavy_residue")
-# Å; heavy atoms without a bond keep 2.1 (two bonds apart, at the sharpest angles). Nearer ones overlap:
-# no such frame was ever learnt from, and the forces need not push them apart.
-_NEAREST_STARTING_BEADS = 1.5
 _SHORTEST_ALLOWANCE_PS = 1.0
 # A start brings the potential energy of room temperature, whatever the temperature of the run, and with
 # a few bad bonds some times as much; ten times as much in every degree of freedom is an explosion.
@@ -34,10 +38,10 @@ class Violation:
 
     replica: int
     what: str
+    unit: str
     where: str
     value: float
     limit: float
-    unit: str
 
     def __str__(self) -> str:
         place = f" {self.where}" if self.where else ""
@@ -45,145 +49,118 @@ class Violation:
         return f"replica {self.replica}: {self.what}{place} is {self.value:.6g} {self.unit}{bound}"
 
 
-class _Measure(NamedTuple):
-    what: str
-    unit: str
-    value: np.ndarray  # (n_replicas, n_places)
-    limit: float
-    places: np.ndarray | None  # (n_places, 1 or 2), the beads of each place
+# What each kind is called, and its unit.
+_KINDS = {
+    POSITION: ("position of", "Å"),
+    BOND: ("change of bond", "Å"),
+    FORCE: ("force on", "kcal/mol/Å"),
+    ENERGY: ("energy", "kcal/mol"),
+    CHIRALITY: ("handedness of", "Å³"),
+    PEPTIDE: ("ω of peptide bond", "degrees"),
+    TEMPERATURE: ("temperature", "K"),
+}
 
 
 class Guard:
-    """Watches all replicas at once.
+    """Watches all replicas at once, each by its own start and its own temperature.
 
     A replica is stopped if a position, the energy or a force is not finite, a force exceeds 1000
-    kcal/mol/Å, a bond is 0.5 Å longer or shorter than in the starting structure, or its
-    temperature exceeds `largest_temperature`. A starting structure is rarely in equilibrium and
-    heats its replica as it relaxes, a heat that friction takes away within 1/(2 friction): that
-    limit holds from 1 ps or 1/friction on, whichever is later, and not at 0 K or without
-    friction, where no temperature is set. Until then, or throughout, the limit is ten times the
-    temperature or 3000 K, whichever is more: an explosion.
+    kcal/mol/Å, a bond is 0.5 Å longer or shorter than in its start, a stereocentre is inverted, a
+    peptide bond has changed between cis and trans, or its temperature exceeds
+    `largest_temperature`.
+
+    A start that is cis stays allowed, and one that is inverted too: what counts is the change.
+    Proline is no exception: its peptide bond does isomerise, but over 20 kcal/mol, in seconds; a
+    simulation that sees it has lost that barrier.
+
+    A starting structure is rarely in equilibrium and heats its replica as it relaxes, a heat that
+    friction takes away within 1/(2 friction): the limit of the temperature holds from 1 ps or
+    1/friction on, whichever is later, and not at 0 K or without a thermostat. Until then, or
+    throughout, the limit is ten times the temperature or 3000 K, whichever is more: an explosion.
+    Brownian dynamics has no temperature of its own to watch.
 
     Parameters
     ----------
     system : BeadSystem
-    starting_positions : (n_replicas, n_beads, 3) [Å]; they give the bond lengths to compare with
-    temperature : [K]
-    friction_per_ps : [1/ps]
-
-    Raises
-    ------
-    InputError
-        if a bond of the starting structure is longer than 5 Å (2.5 Å where a bead is a heavy atom), or
-        beads without a bond are nearer than 1.5 Å
+    starting_positions : (n_replicas, n_beads, 3) [Å], what changes are measured from
+    friction_per_ps : (n_replicas,) [1/ps]
+    scheme : of the integrator
+    allow_flips : leave chirality and peptide bonds unwatched
     """
 
     def __init__(
-        self, system: BeadSystem, starting_positions: np.ndarray, temperature: float, friction_per_ps: float
+        self,
+        system: BeadSystem,
+        starting_positions: np.ndarray,
+        friction_per_ps: np.ndarray,
+        scheme: Scheme = "langevin",
+        allow_flips: bool = False,
     ) -> None:
-        self._system = system
-        self._bonds = system.bonds
-        self._beads = np.arange(system.n_beads)[:, None]
-        self._length = _bond_lengths(starting_positions, self._bonds)
-        self._refuse_broken_molecule()
-        self._refuse_overlap(starting_positions)
-        self._hottest = largest_temperature(temperature, 3 * system.n_beads)
-        usual = self._hottest if np.isfinite(self._hottest) else 0.0
-        self._exploding = max(_EXPLOSION * max(temperature, _ROOM_TEMPERATURE), usual)
-        self._allowance_ps = max(_SHORTEST_ALLOWANCE_PS, 1.0 / friction_per_ps if friction_per_ps else np.inf)
-
-    def _refuse_broken_molecule(self) -> None:
-        atomic = self._system.mapping in _ATOMIC_MAPPINGS
-        longest = _LONGEST_COVALENT_BOND if atomic else _LONGEST_STARTING_BOND
-        if self._length.size and not self._length.max() < longest:
-            replica, bond = np.unravel_index(np.argmax(self._length), self._length.shape)
-            raise InputError(
-                f"starting frame {replica}: bond {self._names(self._bonds[bond])} is "
-                f"{self._length[replica, bond]:.1f} Å long: make the molecule whole across the box, or "
-                f"mend the gap in its chain"
-            )
-
-    def _refuse_overlap(self, positions: np.ndarray) -> None:
-        bonded = {frozenset(bond) for bond in self._bonds.tolist()}
-        for replica, frame in enumerate(positions):
-            # Replicas mostly start alike, and non-finite positions are named by the first check.
-            if not np.isfinite(frame).all() or (replica and np.array_equal(frame, positions[0])):
-                continue
-            near = cKDTree(frame).query_pairs(_NEAREST_STARTING_BEADS)
-            apart = {pair: float(np.linalg.norm(frame[pair[0]] - frame[pair[1]])) for pair in near}
-            pairs = [pair for pair in apart if frozenset(pair) not in bonded]
-            if pairs:
-                first, second = min(pairs, key=lambda pair: (apart[pair], pair))
-                raise InputError(
-                    f"starting frame {replica}: {self._name(first)} and {self._name(second)} are "
-                    f"{apart[first, second]:.2f} Å apart without a bond: remove what overlaps"
-                )
+        self._system, self._scheme = system, scheme
+        # As a resumed run reads it from the trajectories, so that both draw the same line.
+        start = np.asarray(starting_positions, dtype=np.float32).astype(np.float64)
+        bonds = system.bonds.astype(np.int64).reshape(-1, 2)
+        nothing = np.empty((0, 4), dtype=np.int64)
+        centres = nothing if allow_flips else stereocentres(system)
+        omegas = nothing if allow_flips else omega_beads(system)
+        cis = np.abs(dihedrals(start, omegas)) < CIS_BELOW
+        self._reference = (bonds, bond_lengths(start, bonds), centres, chirality(start, centres), omegas, cis)
+        beads, whole = np.arange(system.n_beads)[:, None], np.empty((1, 0), dtype=np.int64)
+        self._places = {POSITION: beads, BOND: bonds, FORCE: beads, ENERGY: whole, TEMPERATURE: whole}
+        self._places |= {CHIRALITY: centres[:, :1], PEPTIDE: omegas[:, 1:3]}
+        with np.errstate(divide="ignore"):
+            self._allowance_ps = np.maximum(_SHORTEST_ALLOWANCE_PS, 1.0 / np.asarray(friction_per_ps))
+        self._bath = self._usual = self._explosion = np.empty(0)
 
     def violations(
-        self,
-        positions: np.ndarray,
-        velocities: np.ndarray,
-        energy: np.ndarray,
-        forces: np.ndarray,
-        time_ps: float,
+        self, state: SimulationState, energy: np.ndarray, forces: np.ndarray, time_ps: float
     ) -> list[Violation]:
-        """The first thing wrong with each replica, in order of replicas; empty if all are sane.
+        """The first thing wrong with each replica that runs, in order; empty if all are sane.
 
         Parameters
         ----------
-        positions, velocities, forces : (n_replicas, n_beads, 3) [Å, Å/ps, kcal/mol/Å]
         energy : (n_replicas,) [kcal/mol]
+        forces : (n_replicas, n_beads, 3) [kcal/mol/Å]
         time_ps : simulated time, which tells the limit of the temperature
         """
-        change = np.abs(_bond_lengths(positions, self._bonds) - self._length)
-        force = np.sqrt(np.einsum("rbi,rbi->rb", forces, forces))
-        measures = [
-            _Measure("position of", "Å", np.abs(positions).max(axis=2), np.inf, self._beads),
-            _Measure("change of bond", "Å", change, LARGEST_BOND_CHANGE, self._bonds),
-            _Measure("force on", "kcal/mol/Å", force, LARGEST_FORCE, self._beads),
-            _Measure("energy", "kcal/mol", np.asarray(energy)[:, None], np.inf, None),
+        hottest = self._hottest(state.temperature, time_ps)
+        kind, place = np.empty((2, len(hottest)), dtype=np.int64)
+        value = np.empty(len(hottest))
+        inspect(
+            state.positions, state.velocities, energy, forces, state.running, self._system.mass,
+            *self._reference, LARGEST_BOND_CHANGE, LARGEST_FORCE, CIS_BELOW, hottest, kind, place, value,
+        )  # fmt: skip
+        limits = {BOND: LARGEST_BOND_CHANGE, FORCE: LARGEST_FORCE, CHIRALITY: 0.0, PEPTIDE: CIS_BELOW}
+        return [
+            Violation(
+                int(replica),
+                *_KINDS[kind[replica]],
+                self._where(kind[replica], place[replica]),
+                float(value[replica]),
+                hottest[replica] if kind[replica] == TEMPERATURE else limits.get(kind[replica], np.inf),
+            )
+            for replica in np.flatnonzero(kind != SANE)
         ]
-        heat = kinetic_temperature(velocities, self._system.mass)[:, None]
-        hottest = self._hottest if time_ps > self._allowance_ps else self._exploding
-        measures.append(_Measure("temperature", "K", heat, min(hottest, self._exploding), None))
-        found: dict[int, Violation] = {}
-        for measure in measures:
-            for violation in self._beyond(measure):
-                found.setdefault(violation.replica, violation)
-        return [found[replica] for replica in sorted(found)]
 
-    def _beyond(self, measure: _Measure) -> list[Violation]:
-        # Written so that nan is beyond every limit.
-        inside = np.abs(measure.value) < measure.limit
-        if inside.all():
-            return []
-        replicas = np.flatnonzero(~inside.all(axis=1))
-        return [self._worst(measure, int(replica)) for replica in replicas]
+    def _where(self, kind: int, place: int) -> str:
+        beads = self._places[kind][place]
+        return bead_names(self._system, beads) if len(beads) else ""
 
-    def _worst(self, measure: _Measure, replica: int) -> Violation:
-        values = measure.value[replica]
-        place = int(np.where(np.isnan(values), np.inf, np.abs(values)).argmax())
-        where = "" if measure.places is None else self._names(measure.places[place])
-        return Violation(replica, measure.what, where, float(values[place]), measure.limit, measure.unit)
-
-    def _name(self, bead: int) -> str:
-        return self._names(np.array([bead]))
-
-    def _names(self, beads: np.ndarray) -> str:
-        """ "CB-SG of CYS 12 A"; the residue is that of the first bead."""
-        system, first = self._system, beads[0]
-        names = "-".join(str(system.bead_name[bead]) for bead in beads)
-        residue = f"{system.residue_name[first]} {system.residue_id[first]} {system.chain[first]}"
-        return f"{names} of {residue}".rstrip()
+    def _hottest(self, bath: np.ndarray, time_ps: float) -> np.ndarray:
+        """(n_replicas,) [K], at a time in baths of these temperatures."""
+        if not np.array_equal(bath, self._bath):
+            self._bath, usual = bath.copy(), largest_temperature(bath, 3 * self._system.n_beads)
+            least = np.where(np.isfinite(usual), usual, 0.0)
+            self._explosion = np.maximum(_EXPLOSION * np.maximum(bath, _ROOM_TEMPERATURE), least)
+            self._usual = np.minimum(usual, self._explosion)
+            if self._scheme != "langevin":
+                self._usual = self._explosion
+            if self._scheme == "brownian":
+                self._usual = self._explosion = np.full(len(bath), np.inf)
+        return np.where(time_ps > self._allowance_ps, self._usual, self._explosion)
 
 
-def _bond_lengths(positions: np.ndarray, bonds: np.ndarray) -> np.ndarray:
-    """(n_replicas, n_bonds) [Å]."""
-    bond = positions[:, bonds[:, 0]] - positions[:, bonds[:, 1]]
-    return np.sqrt(np.einsum("rbi,rbi->rb", bond, bond))
-
-
-def largest_temperature(temperature: float, degrees_of_freedom: int) -> float:
+def largest_temperature(temperature: np.ndarray, degrees_of_freedom: int) -> np.ndarray:
     """The kinetic temperature that a canonical ensemble exceeds with a chance below exp(-50).
 
     The kinetic temperature T' of k degrees of freedom follows a chi-squared distribution, with
@@ -193,8 +170,8 @@ def largest_temperature(temperature: float, degrees_of_freedom: int) -> float:
 
     Returns
     -------
-    [K], infinite at 0 K
+    [K] of the shape of `temperature`, infinite at 0 K
     """
-    if temperature == 0.0:
-        return np.inf
-    return float(-temperature * lambertw(-np.exp(-1.0 - 100.0 / degrees_of_freedom), -1).real)
+    temperature = np.asarray(temperature, dtype=np.float64)
+    limit = -temperature * lambertw(-np.exp(-1.0 - 100.0 / degrees_of_freedom), -1).real
+    return np.where(temperature == 0.0, np.inf, limit)

@@ -10,7 +10,7 @@ from cgprot.units import PS_PER_NS, SECONDS_PER_DAY
 
 
 class Progress:
-    """A bar with time left, speed and temperature, where there is a terminal."""
+    """A bar with time left, speed, temperature and energy, where there is a terminal."""
 
     def __init__(self, config: SimulateConfig, step: int) -> None:
         self._config = config
@@ -35,9 +35,13 @@ class Progress:
         self._steps += 1
         self._bar.update()
 
-    def show(self, temperature: float) -> None:
-        """Put speed and mean temperature [K] beside the bar."""
+    def tell(self, line: str) -> None:
+        """A line on stderr, above the bar."""
+        self._bar.write(line, file=sys.stderr)
+
+    def show(self, temperature: float, energy: float) -> None:
+        """Put speed, mean temperature [K] and mean potential energy [kcal/mol] beside the bar."""
         done_ns = self._steps * self._config.timestep_ps / PS_PER_NS
         speed = done_ns / max(time.monotonic() - self._began, 1e-9) * SECONDS_PER_DAY
-        text = f"{speed:.3g} ns/day x {self._config.replicas}, {temperature:.0f} K"
+        text = f"{speed:.3g} ns/day x {self._config.replicas}, {temperature:.0f} K, {energy:.1f} kcal/mol"
         self._bar.set_postfix_str(text, refresh=False)

@@ -1,117 +1,172 @@
-"""What a run leaves behind: trajectories, a log, checkpoints."""
+"""What a run leaves behind: trajectories, logs, checkpoints."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from cgprot.beads import BeadSystem
 from cgprot.errors import StorageError
-from cgprot.files.dcd import DcdFile
+from cgprot.files.dcd import DcdFile, check_dcd
+from cgprot.files.folder import amend_run, sha256_of
+from cgprot.files.growing import GrowingFile, check_tail
 from cgprot.files.universe import write_pdb
+from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.langevin import kinetic_energy, kinetic_temperature
-from cgprot.simulate.state import SimulationState, write_checkpoint
+from cgprot.simulate.state import (
+    Checkpoint,
+    SimulationState,
+    Stopped,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 LOG_FILE = "log.csv"
 SYSTEM_PSF = "system.psf"
 SYSTEM_PDB = "system.pdb"
-_COLUMNS = "step,time_ps,replica,temperature_K,potential_energy_kcal_mol,kinetic_energy_kcal_mol"
+UNITS = {"replica": "Å", "velocities": "Å/ps", "forces": "kcal/mol/Å"}  # of the trajectories, by name
+_COLUMNS = (
+    "step,time_ps,replica,temperature_K,potential_energy_kcal_mol,kinetic_energy_kcal_mol,bath_temperature_K"
+)
 
 
-def trajectory_name(replica: int) -> str:
-    """The file of one replica, counted from 0."""
-    return f"replica_{replica:03d}.dcd"
+def trajectory_name(replica: int, quantity: str = "replica") -> str:
+    """The file of one replica, counted from 0; quantities other than positions by their own name."""
+    return f"{quantity}_{replica:03d}.dcd"
 
 
 class Record:
     """The growing files of a run folder.
 
-    Frame k is that of step k * interval_steps; frame 0 is the start. The log has a row for every
-    frame of every replica, with the kinetic energy right after the Ornstein-Uhlenbeck part.
+    Frame k is that of step k * output_steps; frame 0 is the start. The log has a row for every frame
+    of every replica, with the kinetic energy right after the Ornstein-Uhlenbeck part. Positions are
+    the true ones, not centred: a replica that diffused 100 Å away keeps 1e-5 Å in float32, one that
+    diffused 10,000 Å keeps 1e-3 Å. Checkpoints hold float64.
     """
 
     def __init__(
-        self, folder: Path, system: BeadSystem, trajectories: list[DcdFile], timestep_ps: float
+        self,
+        folder: Path,
+        system: BeadSystem,
+        config: SimulateConfig,
+        trajectories: dict[str, DcdFile],
+        logs: dict[str, GrowingFile],
     ) -> None:
-        self._folder = Path(folder)
-        self._system = system
-        self._trajectories = trajectories
-        self._timestep_ps = timestep_ps
+        self._folder, self._system, self._config = Path(folder), system, config
+        self._trajectories, self._logs = trajectories, logs
+        self._system_sha256 = sha256_of(self._folder / SYSTEM_PSF)
 
     @classmethod
     def create(
-        cls, folder: Path, system: BeadSystem, n_replicas: int, interval_steps: int, timestep_ps: float
+        cls, folder: Path, system: BeadSystem, config: SimulateConfig, logs: dict[str, str] | None = None
     ) -> "Record":
-        """Begin the files in an empty folder."""
-        paths = [Path(folder) / trajectory_name(replica) for replica in range(n_replicas)]
-        trajectories = [DcdFile.create(path, system.n_beads, interval_steps, timestep_ps) for path in paths]
-        record = cls(folder, system, trajectories, timestep_ps)
-        record._write_log([_COLUMNS])
-        return record
+        """Begin the files in a folder that holds system.psf.
+
+        Parameters
+        ----------
+        logs : headers of further logs that `log` will write to, by file name
+        """
+        trajectories = {
+            name: DcdFile.create(Path(folder) / name, system.n_beads, config.output_steps, config.timestep_ps)
+            for name in _trajectory_names(config)
+        }
+        headers = {LOG_FILE: _COLUMNS} | (logs or {})
+        growing = {
+            name: GrowingFile.create(Path(folder) / name, f"{header}\n".encode())
+            for name, header in headers.items()
+        }
+        return cls(folder, system, config, trajectories, growing)
 
     @classmethod
     def reopen(
-        cls, folder: Path, system: BeadSystem, state: SimulationState, interval_steps: int, timestep_ps: float
+        cls, folder: Path, system: BeadSystem, config: SimulateConfig, checkpoint: Checkpoint
     ) -> "Record":
-        """Cut the files back to a checkpoint and go on behind it.
+        """Cut the files back to a checkpoint that `newest_checkpoint` gave, and go on behind it."""
+        trajectories, logs = {}, {}
+        for name, mark in checkpoint.files.items():
+            if name.endswith(".dcd"):
+                trajectories[name] = DcdFile.reopen(Path(folder) / name, mark)
+            else:
+                logs[name] = GrowingFile.reopen(Path(folder) / name, mark)
+        return cls(folder, system, config, trajectories, logs)
 
-        Raises
-        ------
-        StorageError
-            if they do not reach the checkpoint
+    def frame(self, state: SimulationState, energy: np.ndarray, forces: np.ndarray) -> None:
+        """Append a frame and a row of the log for every replica that runs.
+
+        Parameters
+        ----------
+        energy : (n_replicas,) [kcal/mol]
+        forces : (n_replicas, n_beads, 3) [kcal/mol/Å]
         """
-        n_replicas, n_frames = len(state.positions), state.step // interval_steps + 1
-        _cut_lines(Path(folder) / LOG_FILE, 1 + n_frames * n_replicas)
-        paths = [Path(folder) / trajectory_name(replica) for replica in range(n_replicas)]
-        return cls(folder, system, [DcdFile.reopen(path, n_frames) for path in paths], timestep_ps)
-
-    def frame(self, state: SimulationState, energy: np.ndarray) -> None:
-        """Append a frame and a row of the log for every replica; `energy` (n_replicas,) [kcal/mol]."""
-        for trajectory, positions in zip(self._trajectories, state.positions, strict=True):
-            trajectory.append(positions)
+        running = np.flatnonzero(state.running).tolist()
+        arrays = {"replica": state.positions, "velocities": state.velocities, "forces": forces}
+        for quantity in _quantities(self._config):
+            for replica in running:
+                self._trajectories[trajectory_name(replica, quantity)].append(arrays[quantity][replica])
         temperature = kinetic_temperature(state.velocities, self._system.mass)
         kinetic = kinetic_energy(state.velocities, self._system.mass)
-        start = f"{state.step},{state.step * self._timestep_ps:.12g}"
-        self._write_log(
-            f"{start},{replica},{temperature[replica]:.3f},{energy[replica]:.6f},{kinetic[replica]:.6f}"
-            for replica in range(len(energy))
-        )
+        start = f"{state.step},{state.step * self._config.timestep_ps:.12g}"
+        rows = [
+            f"{start},{replica},{temperature[replica]:.3f},{energy[replica]:.6f},{kinetic[replica]:.6f},"
+            f"{state.temperature[replica]:g}\n"
+            for replica in running
+        ]
+        self.log("".join(rows))
+
+    def log(self, lines: str, name: str = LOG_FILE) -> None:
+        """Append whole lines to a log, in a step that is due (`Loop`)."""
+        self._logs[name].append(lines.encode())
 
     def checkpoint(self, state: SimulationState) -> None:
-        """Bring frames and log to the disk, then write the checkpoint that counts on them."""
-        self.sync()
-        write_checkpoint(self._folder, state)
-
-    def sync(self) -> None:
-        """Bring frames and log to the disk."""
-        for trajectory in self._trajectories:
-            trajectory.sync()
-        with open(self._folder / LOG_FILE, "rb+") as stream:
-            os.fsync(stream.fileno())
+        """Bring frames and logs to the disk, then write the checkpoint that counts on them."""
+        files: dict[str, DcdFile | GrowingFile] = {**self._trajectories, **self._logs}
+        for file in files.values():
+            file.sync()
+        marks = {name: file.mark for name, file in files.items()}
+        config = self._config.model_dump(mode="json")
+        write_checkpoint(self._folder, Checkpoint(state, marks, config, self._system_sha256))
 
     def last_good(self, positions: np.ndarray, replica: int) -> Path:
         """Write (n_beads, 3) [Å] of a replica that went wrong, centred so that a PDB can hold it."""
-        path = self._folder / f"last_good_replica_{replica:03d}.pdb"
+        path = self._folder / last_good_name(replica)
         write_pdb(path, self._system, positions - positions.mean(axis=0))
         return path
 
-    def _write_log(self, lines) -> None:
-        path = self._folder / LOG_FILE
-        try:
-            with open(path, "a") as stream:
-                stream.writelines(line + "\n" for line in lines)
-        except OSError as error:
-            raise StorageError(f"{path}: could not be written ({error}): free space, then resume")
+    def note_stopped(self, stopped: tuple[Stopped, ...]) -> None:
+        """State in run.json which replicas have stopped; the checkpoint knows it too."""
+        amend_run(self._folder, stopped=[entry._asdict() for entry in stopped])
 
 
-def _cut_lines(path: Path, n_lines: int) -> None:
-    """Cut a text file to its first lines."""
-    try:
-        with open(path, "rb+") as stream:
-            kept = sum(1 for _, line in zip(range(n_lines), stream, strict=False) if line.endswith(b"\n"))
-            if kept < n_lines:
-                raise StorageError(f"{path}: holds {kept} lines, not {n_lines}: restore it from a copy")
-            stream.truncate(stream.tell())
-            os.fsync(stream.fileno())
-    except FileNotFoundError:
-        raise StorageError(f"{path}: missing: restore it from a copy")
+def last_good_name(replica: int | str) -> str:
+    """The file that keeps the last good frame of a replica."""
+    return f"last_good_replica_{replica:03d}.pdb" if isinstance(replica, int) else "last_good_replica_*.pdb"
+
+
+def newest_checkpoint(folder: Path, tell: Callable[[str], object]) -> Checkpoint:
+    """The newest checkpoint whose files reach it and end there in the bytes that were written.
+
+    Raises
+    ------
+    StorageError
+        if there is none
+    """
+
+    def check(checkpoint: Checkpoint) -> None:
+        for name, mark in checkpoint.files.items():
+            if name.endswith(".dcd"):
+                check_dcd(folder / name, mark)
+            check_tail(folder / name, mark)
+        if sha256_of(folder / SYSTEM_PSF) != checkpoint.system_sha256:
+            raise StorageError(f"{folder / SYSTEM_PSF}: has changed since the run began: restore it")
+
+    return read_checkpoint(folder, check, tell)
+
+
+def _quantities(config: SimulateConfig) -> list[str]:
+    wanted = {"replica": True, "velocities": config.velocities, "forces": config.forces}
+    return [quantity for quantity in UNITS if wanted[quantity]]
+
+
+def _trajectory_names(config: SimulateConfig) -> list[str]:
+    replicas = range(config.replicas)
+    return [trajectory_name(replica, quantity) for quantity in _quantities(config) for replica in replicas]

@@ -1,9 +1,7 @@
 """A simulation from its start, or from a checkpoint, to its end."""
 
-import json
-from collections.abc import Callable
+import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
@@ -11,27 +9,20 @@ from pydantic import ValidationError
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import read_dcd
-from cgprot.files.folder import RUN_FILE, check_new, create_folder, read_run, versions, write_run, write_text
-from cgprot.files.lock import locked
+from cgprot.files.folder import RUN_FILE, amend_run, check_new, create_folder, read_run, versions, write_run
+from cgprot.files.lock import LOCK_FILE, locked
 from cgprot.files.psf import read_psf, write_psf
-from cgprot.files.stop import Interrupted, StopSignal
 from cgprot.files.universe import write_pdb
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.guard import Guard, Violation
-from cgprot.simulate.langevin import kinetic_temperature, langevin_step, maxwell_boltzmann
-from cgprot.simulate.noise import normal_noise
-from cgprot.simulate.progress import Progress
-from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, Record, trajectory_name
-from cgprot.simulate.state import SimulationState, read_checkpoint
+from cgprot.simulate.guard import Guard
+from cgprot.simulate.integrator import Integrator
+from cgprot.simulate.loop import Forces, Loop, Moment, refuse_stopped, with_forces
+from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, UNITS, Record, newest_checkpoint, trajectory_name
+from cgprot.simulate.state import Checkpoint, SimulationState
+from cgprot.simulate.viewing import write_xtc
+from cgprot.simulate.whole import refuse_broken_molecule
 
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 _FARTHEST = 999.0  # Å
-
-
-class _Moment(NamedTuple):
-    state: SimulationState
-    energy: np.ndarray  # (n_replicas,) [kcal/mol]
-    forces: np.ndarray  # (n_replicas, n_beads, 3) [kcal/mol/Å]
 
 
 def simulate(
@@ -42,7 +33,7 @@ def simulate(
     record: dict,
     inputs: list[Path],
 ) -> None:
-    """Run Langevin dynamics and leave a run folder.
+    """Run dynamics and leave a run folder.
 
     The folder receives run.json, system.psf, system.pdb (the start), one DCD a replica, log.csv and
     two generations of a checkpoint. Frame k is that of the time k * output_every_ps; frame 0 is the
@@ -64,27 +55,28 @@ def simulate(
     InputError
         if the start or what `forces` returns cannot be used
     UnstableError
-        if a replica leaves sanity; its last good frame is in last_good_replica_*.pdb
+        at the end, if a replica left sanity on the way; its last good frame is in last_good_replica_*.pdb
     Interrupted
         after SIGINT or SIGTERM; the checkpoint is written
     """
     check_new(output)
-    state = _starting_state(start, config)
-    guard = Guard(start.system, state.positions, config.temperature, config.friction_per_ps)
-    moment = _Moment(state, *_checked(forces(state.positions), state))
-    violations = _violations(guard, moment, config)
+    integrator = _integrator(start.system, config)
+    state = _starting_state(start, config, integrator)
+    refuse_broken_molecule(start.system, state.positions)
+    guard = _guard(start.system, state.positions, config)
+    moment = with_forces(state, forces)
+    violations = guard.violations(*moment, time_ps=0.0)
     if violations:
-        raise UnstableError(f"the starting structure: {_listed(violations)}: minimise or repair it first")
+        listed = "; ".join(map(str, violations))
+        raise UnstableError(f"the starting structure: {listed}: minimise or repair it first")
     folder = create_folder(output)
     with locked(folder):
-        write_psf(folder / SYSTEM_PSF, start.system)
-        write_pdb(folder / SYSTEM_PDB, start.system, start.positions[0])
-        system = _system_of(folder)
-        files = Record.create(folder, system, config.replicas, config.output_steps, config.timestep_ps)
-        files.frame(state, moment.energy)
-        files.checkpoint(state)
-        write_run(folder, "simulate", config.model_dump(), inputs, device="cpu", **record)
-        _Run(folder, system, forces, config, guard, files).to_end(moment)
+        files = _new_folder(folder, start, config, moment)
+        # The last of them: a folder with it can be resumed.
+        write_run(
+            folder, "simulate", config.model_dump(), inputs, device="cpu", units=UNITS, stopped=[], **record
+        )
+        _to_end(folder, forces, config, guard, files, moment)
 
 
 def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
@@ -101,109 +93,66 @@ def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
     UsageError
         if the run is no simulation, or has reached its end
     StorageError
-        if the folder is damaged or in use
+        if the folder is damaged or in use, or not what its checkpoint counts on
     """
     folder = Path(folder)
+    _refuse_unfinished(folder)
     read_run(folder, "simulate")  # refuses what is no run folder before a lock file is put there
     with locked(folder):
         run = read_run(folder, "simulate")
-        config, state = _config_of(folder, run, time_ps), read_checkpoint(folder)
-        if state.step >= config.n_steps:
-            raise UsageError(
-                f"{folder}: has reached {state.step * config.timestep_ps:g} ps: give a longer --time-ps"
-            )
+        checkpoint = newest_checkpoint(folder, lambda line: print(line, file=sys.stderr))
+        config, state = _config_of(folder, run, checkpoint, time_ps), checkpoint.state
+        _refuse_ended(folder, config, state)
         system = _system_of(folder)
-        guard = Guard(system, _first_frames(folder, config), config.temperature, config.friction_per_ps)
-        moment = _Moment(state, *_checked(forces(state.positions), state))
-        files = Record.reopen(folder, system, state, config.output_steps, config.timestep_ps)
-        run["config"] = config.model_dump()
-        run.setdefault("resumed", []).append({"step": state.step, "versions": versions()})
-        write_text(folder / RUN_FILE, json.dumps(run, indent=2) + "\n")
-        _Run(folder, system, forces, config, guard, files).to_end(moment)
-
-
-class _Run:
-    """The loop and what it needs at every step."""
-
-    def __init__(
-        self,
-        folder: Path,
-        system: BeadSystem,
-        forces: Forces,
-        config: SimulateConfig,
-        guard: Guard,
-        files: Record,
-    ) -> None:
-        self._folder, self._mass, self._forces = folder, system.mass, forces
-        self._config, self._guard, self._files = config, guard, files
-        self._replicas = np.arange(config.replicas)
-
-    def to_end(self, moment: _Moment) -> None:
-        """Step until the time is reached or a signal comes."""
-        config, good = self._config, moment.state
-        with StopSignal() as stop, Progress(config, good.step) as progress:
-            while moment.state.step < config.n_steps:
-                moment = self._next(moment, good)
-                step = moment.state.step
-                if self._is_due(step) or stop.number:
-                    self._refuse_insane(moment, good)
-                    good = moment.state
-                if step % config.output_steps == 0:
-                    self._files.frame(good, moment.energy)
-                    progress.show(kinetic_temperature(good.velocities, self._mass).mean())
-                if step % config.checkpoint_steps == 0 or step == config.n_steps or stop.number:
-                    self._files.checkpoint(good)
-                if stop.number and step < config.n_steps:
-                    raise Interrupted(
-                        f"{self._folder}: stopped by {stop.name} at {good.step * config.timestep_ps:g} ps, "
-                        f"checkpoint written: resume it to go on",
-                        stop.number,
-                    )
-                progress.advance()
-
-    def _is_due(self, step: int) -> bool:
-        """Nothing is written that the guard has not seen."""
-        config = self._config
-        every = (config.guard_every_steps, config.output_steps, config.checkpoint_steps)
-        return step == config.n_steps or any(step % steps == 0 for steps in every)
-
-    def _next(self, moment: _Moment, good: SimulationState) -> _Moment:
-        config, state = self._config, moment.state
-        noise = normal_noise(state.seed, self._replicas, state.step, len(self._mass))
-        positions, velocities = langevin_step(
-            state.positions,
-            state.velocities,
-            moment.forces,
-            noise,
-            self._mass,
-            config.timestep_ps,
-            config.friction_per_ps,
-            config.temperature,
+        guard = _guard(system, _first_frames(folder, config), config)
+        moment = with_forces(state, forces)
+        files = Record.reopen(folder, system, config, checkpoint)
+        amend_run(
+            folder,
+            config=config.model_dump(),
+            stopped=[entry._asdict() for entry in state.stopped],
+            resumed=[*run.get("resumed", []), {"step": state.step, "versions": versions()}],
         )
-        state = SimulationState(positions, velocities, state.step + 1, state.seed)
-        try:
-            return _Moment(state, *self._forces(positions))
-        except InputError:
-            # Positions that no graph can be built of: the guard says which, with the last forces.
-            self._refuse_insane(moment._replace(state=state), good)
-            raise
-
-    def _refuse_insane(self, moment: _Moment, good: SimulationState) -> None:
-        violations = _violations(self._guard, moment, self._config)
-        if not violations:
-            return
-        self._files.sync()
-        for violation in violations:
-            path = self._files.last_good(good.positions[violation.replica], violation.replica)
-        step, time_ps = moment.state.step, moment.state.step * self._config.timestep_ps
-        raise UnstableError(
-            f"unstable at step {step} ({time_ps:g} ps): {_listed(violations)}; last good frame, of step "
-            f"{good.step}, in {path if len(violations) == 1 else self._folder / 'last_good_replica_*.pdb'}: "
-            f"shorten the time step or start from a structure that the model knows"
-        )
+        _to_end(folder, forces, config, guard, files, moment)
 
 
-def _starting_state(start: BeadFrames, config: SimulateConfig) -> SimulationState:
+def _new_folder(folder: Path, start: BeadFrames, config: SimulateConfig, moment: Moment) -> Record:
+    """Everything a folder begins with but run.json."""
+    write_psf(folder / SYSTEM_PSF, start.system)
+    write_pdb(folder / SYSTEM_PDB, start.system, start.positions[0])
+    files = Record.create(folder, _system_of(folder), config)
+    files.frame(*moment)
+    files.checkpoint(moment.state)
+    return files
+
+
+def _to_end(
+    folder: Path, forces: Forces, config: SimulateConfig, guard: Guard, files: Record, moment: Moment
+) -> None:
+    integrator = _integrator(_system_of(folder), config)
+    state = Loop(folder, forces, config, integrator, guard, files).to_end(moment)
+    for replica in range(config.replicas if config.xtc else 0):
+        write_xtc(folder / trajectory_name(replica))
+    refuse_stopped(folder, state, config.timestep_ps)
+
+
+def _integrator(system: BeadSystem, config: SimulateConfig) -> Integrator:
+    return Integrator(
+        config.scheme,
+        system.mass,
+        config.timestep_ps,
+        config.frictions,
+        config.temperatures,
+        config.seed,
+        np.arange(config.replicas),
+    )
+
+
+def _guard(system: BeadSystem, starting_positions: np.ndarray, config: SimulateConfig) -> Guard:
+    return Guard(system, starting_positions, config.frictions, config.scheme, config.allow_flips)
+
+
+def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integrator) -> SimulationState:
     if len(start) not in (1, config.replicas):
         raise UsageError(
             f"{len(start)} starting frames for {config.replicas} replicas: give one frame, or one a replica"
@@ -214,32 +163,23 @@ def _starting_state(start: BeadFrames, config: SimulateConfig) -> SimulationStat
         )
     shape = (config.replicas, *start.positions.shape[1:])
     positions = np.broadcast_to(start.positions, shape).astype(np.float64)
-    replicas = np.arange(config.replicas)
-    velocities = maxwell_boltzmann(config.seed, replicas, start.system.mass, config.temperature)
-    return SimulationState(positions, velocities, 0, config.seed)
+    return SimulationState(positions, integrator.starting_velocities(), config.temperatures, 0)
 
 
-def _checked(
-    energy_and_forces: tuple[np.ndarray, np.ndarray], state: SimulationState
-) -> tuple[np.ndarray, np.ndarray]:
-    energy, forces = energy_and_forces
-    shape = state.positions.shape
-    if np.shape(energy) != shape[:1] or np.shape(forces) != shape:
-        raise InputError(
-            f"the model gives energies {np.shape(energy)} and forces {np.shape(forces)} "
-            f"for positions {shape}: it belongs to another system"
+def _refuse_unfinished(folder: Path) -> None:
+    if (folder / LOCK_FILE).exists() and not (folder / RUN_FILE).exists():
+        raise StorageError(
+            f"{folder}: was ended before its first step, nothing is in it: remove it and start the run again"
         )
-    return energy, forces
 
 
-def _violations(guard: Guard, moment: _Moment, config: SimulateConfig) -> list[Violation]:
-    state = moment.state
-    time_ps = state.step * config.timestep_ps
-    return guard.violations(state.positions, state.velocities, moment.energy, moment.forces, time_ps)
-
-
-def _listed(violations: list[Violation]) -> str:
-    return "; ".join(str(violation) for violation in violations)
+def _refuse_ended(folder: Path, config: SimulateConfig, state: SimulationState) -> None:
+    if not state.running.any():
+        raise UsageError(f"{folder}: all its replicas have stopped: start a new run from another structure")
+    if state.step >= config.n_steps:
+        raise UsageError(
+            f"{folder}: has reached {state.step * config.timestep_ps:g} ps: give a longer --time-ps"
+        )
 
 
 def _system_of(folder: Path) -> BeadSystem:
@@ -253,13 +193,20 @@ def _first_frames(folder: Path, config: SimulateConfig) -> np.ndarray:
     return np.concatenate(first).astype(np.float64)
 
 
-def _config_of(folder: Path, run: dict, time_ps: float | None) -> SimulateConfig:
+def _config_of(folder: Path, run: dict, checkpoint: Checkpoint, time_ps: float | None) -> SimulateConfig:
     try:
         config = SimulateConfig(**run["config"])
+        begun = SimulateConfig(**checkpoint.config)
     except (ValidationError, KeyError, TypeError) as error:
         raise StorageError(
             f"{folder / RUN_FILE}: not a configuration of simulate ({_line(error)}): restore it"
         )
+    for name in SimulateConfig.model_fields:
+        if getattr(config, name) != getattr(begun, name) and name != "time_ps":
+            raise StorageError(
+                f"{folder / RUN_FILE}: {name} is {getattr(config, name)}, the run began with "
+                f"{getattr(begun, name)}: put that back or start a new run"
+            )
     if time_ps is None:
         return config
     try:

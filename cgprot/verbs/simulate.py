@@ -5,10 +5,17 @@ from pathlib import Path
 from cgprot.errors import UsageError
 from cgprot.verbs.options import add_output, add_verb, validated
 
+_SWITCHES = {
+    "--velocities": "velocities_000.dcd ... beside the trajectories, in Å/ps",
+    "--forces": "forces_000.dcd ... beside the trajectories, in kcal/mol/Å",
+    "--xtc": "a copy of every trajectory for viewers, when the run has reached its end",
+    "--allow-flips": "do not stop a replica whose stereocentre or peptide bond flips",
+}
+
 
 def add(verbs) -> None:
     """Declare the verb."""
-    parser = add_verb(verbs, "simulate", run, "Langevin dynamics with a trained model")
+    parser = add_verb(verbs, "simulate", run, "dynamics with a trained model")
     parser.add_argument(
         "structure", type=Path, nargs="?", help="PDB or mmCIF file, all-atom or hydrogen-free"
     )
@@ -18,14 +25,19 @@ def add(verbs) -> None:
         "--resume", type=Path, metavar="RUN", help="go on from the checkpoint of a run folder"
     )
     parser.add_argument("--engine", choices=["compressed", "network"], help="default compressed")
-    parser.add_argument("--temperature", type=float, metavar="K", help="default 300")
-    parser.add_argument("--replicas", type=int, help="default 1")
+    parser.add_argument("--scheme", choices=["langevin", "verlet", "brownian"], help="default langevin")
+    parser.add_argument(
+        "--temperature", nargs="+", type=float, metavar="K", help="one, or one a replica; default 300"
+    )
+    parser.add_argument("--replicas", type=int, help="default 1, or as many as values are given")
     parser.add_argument("--time-ps", type=float, help="default 100; with --resume, a new end")
     parser.add_argument("--timestep-fs", type=float, help="default 2")
-    parser.add_argument("--friction-per-ps", type=float, help="default 1")
+    parser.add_argument("--friction-per-ps", nargs="+", type=float, help="one, or one a replica; default 1")
     parser.add_argument("--output-every-ps", type=float, help="time between frames, default 1")
     parser.add_argument("--checkpoint-every-ps", type=float, help="default 10")
-    parser.add_argument("--seed", type=int, help="default 1")
+    parser.add_argument("--seed", nargs="+", type=int, help="one, or one a replica; default 1")
+    for name, what in _SWITCHES.items():
+        parser.add_argument(name, action="store_true", default=None, help=what)
 
 
 def run(options) -> None:

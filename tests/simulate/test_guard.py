@@ -8,6 +8,8 @@ from scipy.stats import chi2
 from cgprot.errors import InputError
 from cgprot.simulate.guard import Guard, largest_temperature
 from cgprot.simulate.langevin import kinetic_temperature, maxwell_boltzmann
+from cgprot.simulate.state import SimulationState
+from cgprot.simulate.whole import refuse_broken_molecule
 
 LATE, EARLY = 50.0, 0.5
 
@@ -19,9 +21,16 @@ def _sane(n_replicas=3):
     return {"positions": positions, "velocities": velocities, "energy": energy, "forces": forces}
 
 
-def _violations(temperature=300.0, friction=1.0, time_ps=LATE, **changed):
-    guard = Guard(chain_system(), _sane()["positions"], temperature, friction)
-    return guard.violations(**(_sane() | changed), time_ps=time_ps)
+def _look(guard, temperature=300.0, time_ps=LATE, stopped=(), **changed):
+    arrays = _sane() | changed
+    bath = np.full(len(arrays["positions"]), temperature)
+    state = SimulationState(arrays["positions"], arrays["velocities"], bath, 0, stopped)
+    return guard.violations(state, arrays["energy"], arrays["forces"], time_ps)
+
+
+def _violations(temperature=300.0, friction=1.0, scheme="langevin", **changed):
+    guard = Guard(chain_system(), _sane()["positions"], np.full(3, friction), scheme)
+    return _look(guard, temperature, **changed)
 
 
 def _with(name, place, value):
@@ -118,7 +127,7 @@ def test_molecule_cut_by_a_box_is_refused():
     with pytest.raises(
         InputError, match=r"starting frame 0: bond C-O of GLY 1 A is .* make the molecule whole"
     ):
-        Guard(chain_system(), positions, 300.0, 1.0)
+        refuse_broken_molecule(chain_system(), positions)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +146,9 @@ def test_longest_starting_bond(mapping, length, refused):
     system = dataclasses.replace(chain_system(), mapping=mapping)
     if refused:
         with pytest.raises(InputError, match=r"bond C-O of GLY 1 A is .* the gap in its chain"):
-            Guard(system, positions, 300.0, 1.0)
+            refuse_broken_molecule(system, positions)
     else:
-        Guard(system, positions, 300.0, 1.0)
+        refuse_broken_molecule(system, positions)
 
 
 def _two_chains(shift):
@@ -158,14 +167,14 @@ def test_overlapping_chains_are_refused(shift):
     system, positions = _two_chains(shift)
     said = rf"starting frame 0: N of GLY 1 A and N of GLY 1 B are {shift:.2f} Å apart without a bond"
     with pytest.raises(InputError, match=said):
-        Guard(system, positions, 300.0, 1.0)
+        refuse_broken_molecule(system, positions)
     good = _two_chains(2.1)[1]
     with pytest.raises(InputError, match="starting frame 1"):
-        Guard(system, np.concatenate([good, positions]), 300.0, 1.0)
-    Guard(system, good, 300.0, 1.0)
+        refuse_broken_molecule(system, np.concatenate([good, positions]))
+    refuse_broken_molecule(system, good)
 
 
 def test_beads_without_bonds():
     system = dataclasses.replace(chain_system(), bonds=np.empty((0, 2), dtype=int))
-    guard = Guard(system, _sane()["positions"], 300.0, 1.0)
-    assert guard.violations(**_sane(), time_ps=LATE) == []
+    guard = Guard(system, _sane()["positions"], np.ones(3))
+    assert _look(guard) == []

@@ -8,7 +8,7 @@ from cgprot.model.potential import ModelConfig, Potential
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import choose_forces, forces_from
 from cgprot.simulate.run import resume, simulate
-from cgprot.simulate.state import CHECKPOINT, load_state
+from cgprot.simulate.state import CHECKPOINT, load_checkpoint
 from cgprot.units import COULOMB
 
 
@@ -83,6 +83,6 @@ def test_a_network_runs_and_resumes(forces, tmp_path):
     shorter = config.model_copy(update={"time_ps": 0.02})
     simulate(chain_start(), forces, shorter, tmp_path / "parts", {}, [])
     resume(tmp_path / "parts", forces, time_ps=0.04)
-    whole, parts = (load_state(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
+    whole, parts = (load_checkpoint(tmp_path / name / CHECKPOINT).state for name in ("whole", "parts"))
     np.testing.assert_array_equal(whole.positions, parts.positions)
     assert whole.step == parts.step == 20

@@ -16,12 +16,13 @@ from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import read_dcd
 from cgprot.files.folder import read_run
 from cgprot.files.lock import locked
+from cgprot.files.psf import write_psf
 from cgprot.files.stop import Interrupted
-from cgprot.simulate import run as run_module
 from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.record import Record
 from cgprot.simulate.run import resume, simulate
-from cgprot.simulate.state import CHECKPOINT, load_state
+from cgprot.simulate.state import CHECKPOINT, load_checkpoint
 
 REPLICAS = 3
 
@@ -32,6 +33,7 @@ def _config(**changed):
 
 
 def _simulate(folder, forces=chain_forces, start=None, **changed):
+    changed = {name.rstrip("_"): value for name, value in changed.items()}
     simulate(start or chain_start(), forces, _config(**changed), folder, {"model": {"name": "chain"}}, [])
 
 
@@ -95,7 +97,7 @@ def test_frames_and_times(whole):
     positions, time = read_dcd(whole / "replica_001.dcd")
     np.testing.assert_allclose(time, np.arange(21) * 0.02, rtol=1e-6)
     np.testing.assert_array_equal(positions[0], chain_start().positions[0].astype(np.float32))
-    state = load_state(whole / CHECKPOINT)
+    state = load_checkpoint(whole / CHECKPOINT).state
     assert state.step == 200
     np.testing.assert_array_equal(positions[-1], state.positions[1].astype(np.float32))
 
@@ -121,7 +123,7 @@ def test_log_agrees_with_frames(whole):
     with open(whole / "log.csv") as stream:
         rows = list(csv.DictReader(stream))
     columns = "step time_ps replica temperature_K potential_energy_kcal_mol kinetic_energy_kcal_mol"
-    assert list(rows[0]) == columns.split()
+    assert list(rows[0]) == [*columns.split(), "bath_temperature_K"]
     assert len(rows) == 21 * REPLICAS
     for row in rows:
         frame, replica = int(row["step"]) // 10, int(row["replica"])
@@ -140,6 +142,63 @@ def test_frames_and_log_reach_the_disk_before_the_checkpoint_that_counts_on_them
     first = synced.index("replica_000.dcd")
     later = [name for name in synced[first:] if name.startswith(("replica", "log", "checkpoint"))]
     assert later == [*trajectories, "log.csv", "checkpoint.next.safetensors.partial"] * 2
+
+
+@pytest.mark.parametrize("call", [52, 134])
+def test_velocities_and_forces_have_files_of_their_own_that_resume_cuts_too(tmp_path, call):
+    _simulate(tmp_path / "whole", velocities=True, forces_=True)
+    with pytest.raises(_Killed):
+        _simulate(tmp_path / "run", _At(call, _raise), velocities=True, forces_=True)
+    resume(tmp_path / "run", chain_forces)
+    assert _results(tmp_path / "run") == _results(tmp_path / "whole")
+    state = load_checkpoint(tmp_path / "run" / CHECKPOINT).state
+    for replica in range(REPLICAS):
+        positions, velocities, forces = (
+            read_dcd(tmp_path / "run" / f"{name}_{replica:03d}.dcd")[0]
+            for name in ("replica", "velocities", "forces")
+        )
+        np.testing.assert_array_equal(velocities[-1], state.velocities[replica].astype(np.float32))
+        np.testing.assert_allclose(forces, chain_forces(positions.astype(float))[1], atol=1e-3)
+    units = {"replica": "Å", "velocities": "Å/ps", "forces": "kcal/mol/Å"}
+    assert read_run(tmp_path / "run")["units"] == units
+
+
+def test_xtc_is_a_copy_of_the_trajectory(tmp_path):
+    import MDAnalysis
+
+    _simulate(tmp_path / "run", xtc=True)
+    for replica in range(REPLICAS):
+        positions, time = read_dcd(tmp_path / "run" / f"replica_{replica:03d}.dcd")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            universe = MDAnalysis.Universe.empty(N_BEADS, trajectory=True)
+            universe.load_new(str(tmp_path / "run" / f"replica_{replica:03d}.xtc"))
+            frames = [(step.positions.copy(), step.time) for step in universe.trajectory]
+        np.testing.assert_allclose([frame for frame, _ in frames], positions, atol=0.0051)
+        np.testing.assert_allclose([ps for _, ps in frames], time, rtol=1e-6)
+
+
+def test_each_replica_has_its_own_temperature_friction_and_seed(whole, tmp_path):
+    """What is given as a list equals a run of that value, replica by replica."""
+    each = {"temperature": [300.0, 250.0, 300.0], "friction_per_ps": [1.0, 1.0, 3.0], "seed": [5, 5, 5]}
+    _simulate(tmp_path / "each", **each)
+    _simulate(tmp_path / "cold", temperature=250.0)
+    _simulate(tmp_path / "damped", friction_per_ps=3.0)
+    for replica, same in enumerate((whole, tmp_path / "cold", tmp_path / "damped")):
+        name = f"replica_{replica:03d}.dcd"
+        assert (tmp_path / "each" / name).read_bytes() == (same / name).read_bytes()
+    assert (tmp_path / "cold" / "replica_001.dcd").read_bytes() != (whole / "replica_001.dcd").read_bytes()
+    assert (tmp_path / "damped" / "replica_002.dcd").read_bytes() != (whole / "replica_002.dcd").read_bytes()
+
+
+@pytest.mark.parametrize("scheme", ["verlet", "brownian"])
+def test_other_schemes_run_and_resume(tmp_path, scheme):
+    asked = {"scheme": scheme, "friction_per_ps": 50.0}
+    _simulate(tmp_path / "whole", **asked)
+    with pytest.raises(_Killed):
+        _simulate(tmp_path / "run", _At(134, _raise), **asked)
+    resume(tmp_path / "run", chain_forces)
+    assert _results(tmp_path / "run") == _results(tmp_path / "whole")
 
 
 def test_seed_decides(whole, tmp_path):
@@ -169,7 +228,7 @@ def test_killed_and_resumed_is_bytewise_the_same(whole, tmp_path, call):
     folder = tmp_path / "run"
     with pytest.raises(_Killed):
         _simulate(folder, _At(call, _raise))
-    assert load_state(folder / CHECKPOINT).step == (call - 2) // 50 * 50
+    assert load_checkpoint(folder / CHECKPOINT).state.step == (call - 2) // 50 * 50
     resume(folder, chain_forces)
     assert _results(folder) == _results(whole)
     assert [entry["step"] for entry in read_run(folder)["resumed"]] == [(call - 2) // 50 * 50]
@@ -180,9 +239,9 @@ def test_resume_catches_reused_noise(whole, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     with pytest.raises(_Killed):
         _simulate(folder, _At(134, _raise))
-    fresh = run_module.normal_noise
+    fresh = Integrator.step
     monkeypatch.setattr(
-        run_module, "normal_noise", lambda seed, replicas, step, n: fresh(seed, replicas, step - 100, n)
+        Integrator, "step", lambda self, x, v, forces, step: fresh(self, x, v, forces, step - 100)
     )
     resume(folder, chain_forces)
     assert _results(folder)["replica_000.dcd"] != _results(whole)["replica_000.dcd"]
@@ -212,13 +271,38 @@ def test_damaged_checkpoint_resumes_from_the_previous_one(whole, tmp_path, capsy
     assert _results(folder) == _results(whole)
 
 
+@pytest.mark.parametrize("name", ["replica_001.dcd", "log.csv"])
+@pytest.mark.parametrize("n_bytes", [1, 2])
+def test_file_that_lost_its_end_goes_on_from_the_previous_checkpoint(whole, tmp_path, name, n_bytes, capsys):
+    folder = tmp_path / "run"
+    with pytest.raises(_Killed):
+        _simulate(folder, _At(102, _raise))
+    with open(folder / name, "rb+") as stream:
+        stream.truncate(stream.seek(0, os.SEEK_END) - n_bytes)
+    resume(folder, chain_forces)
+    assert "going on from checkpoint.previous.safetensors, step 50" in capsys.readouterr().err
+    assert _results(folder) == _results(whole)
+
+
+@pytest.mark.parametrize("name", ["replica_001.dcd", "log.csv"])
+def test_file_that_ends_in_other_bytes_is_noticed(tmp_path, name, capsys):
+    folder = tmp_path / "run"
+    with pytest.raises(_Killed):
+        _simulate(folder, _At(102, _raise))
+    data = bytearray((folder / name).read_bytes())
+    data[-9] ^= 1
+    (folder / name).write_bytes(data)
+    resume(folder, chain_forces)
+    assert f"{name}: changed before byte {len(data)}" in capsys.readouterr().err
+
+
 def test_missing_frames_are_refused(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(_Killed):
         _simulate(folder, _At(134, _raise))
     with open(folder / "replica_001.dcd", "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) // 2)
-    with pytest.raises(StorageError, match=r"replica_001.dcd: holds \d+ whole frames, not 11"):
+    with pytest.raises(StorageError, match=r"replica_001.dcd: holds 5 whole frames, not 11"):
         resume(folder, chain_forces)
 
 
@@ -235,8 +319,8 @@ def test_sigkill_and_resume(whole, tmp_path):
     assert _results(tmp_path / "run") == _results(whole)
 
 
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_finishes_the_step_and_writes_a_checkpoint(whole, tmp_path, number, exit_code):
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_signal_writes_a_checkpoint(whole, tmp_path, number, exit_code):
     folder = tmp_path / "run"
     before = signal.getsignal(number)
 
@@ -244,11 +328,11 @@ def test_signal_finishes_the_step_and_writes_a_checkpoint(whole, tmp_path, numbe
         os.kill(os.getpid(), number)
         return energy, forces
 
-    with pytest.raises(Interrupted, match=f"{number.name} at 0.266 ps") as caught:
+    with pytest.raises(Interrupted, match=f"{number.name}, checkpoint written at 0.26 ps") as caught:
         _simulate(folder, _At(134, send))
     assert caught.value.exit_code == exit_code
     assert signal.getsignal(number) is before
-    assert load_state(folder / CHECKPOINT).step == 133
+    assert load_checkpoint(folder / CHECKPOINT).state.step == 130
     resume(folder, chain_forces)
     assert _results(folder) == _results(whole)
 
@@ -270,25 +354,94 @@ def _too_strong(energy, forces):
     return energy, forces
 
 
-def test_unstable_replica_is_named_and_its_last_good_frame_kept(whole, tmp_path):
-    folder = tmp_path / "run"
+def _others(folder, *bad):
+    """Bytes of the trajectories, and rows of the log, of all replicas but the bad ones."""
+    names = {f"replica_{replica:03d}.dcd" for replica in range(REPLICAS) if replica not in bad}
+    rows = (folder / "log.csv").read_text().splitlines()
+    return {name: (folder / name).read_bytes() for name in names}, [
+        row for row in rows if row.split(",")[2] not in map(str, bad)
+    ]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """Replica 1 stops at step 120; and what was said."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.raises(UnstableError) as caught:
         _simulate(folder, _At(121, _too_strong))
-    message = str(caught.value)
-    assert caught.value.exit_code == 4
-    assert "\n" not in message
-    assert message.startswith(
-        "unstable at step 120 (0.24 ps): replica 1: force on O of GLY 1 A is 5000 kcal/mol/Å"
-    )
-    assert f"of step 110, in {folder / 'last_good_replica_001.pdb'}" in message
-    assert [path.name for path in folder.glob("last_good*")] == ["last_good_replica_001.pdb"]
+    return folder, caught.value
+
+
+def test_bad_replica_stops_alone(whole, stopped):
+    folder, error = stopped
+    assert _others(folder, 1) == _others(whole, 1)
     frames = read_dcd(folder / "replica_001.dcd")[0]
     np.testing.assert_array_equal(frames, read_dcd(whole / "replica_001.dcd")[0][:12])
     assert np.fromfile(folder / "replica_001.dcd", dtype="<i4", count=3)[2] == 12
-    lines = (folder / "last_good_replica_001.pdb").read_text().splitlines()
+    rows = [row.split(",")[:3] for row in (folder / "log.csv").read_text().splitlines()]
+    assert [row[0] for row in rows if row[2] == "1"] == [str(10 * k) for k in range(12)]
+    state = load_checkpoint(folder / CHECKPOINT).state
+    np.testing.assert_array_equal(state.positions[1].astype(np.float32), frames[11])
+    assert error.exit_code == 4
+    assert str(error) == (
+        f"{folder}: 1 of 3 replicas stopped, the others reached 0.4 ps: replica 1: force on O of GLY 1 A is "
+        "5000 kcal/mol/Å (limit 1000) at 0.24 ps; last good frames in last_good_replica_001.pdb: shorten "
+        "the time step or start from a structure that the model knows"
+    )
+
+
+def test_stopped_replica_is_told_at_once_and_recorded(tmp_path, stopped, capsys):
+    with pytest.raises(UnstableError):
+        _simulate(tmp_path / "run", _At(121, _too_strong))
+    said = f"{tmp_path / 'run'}: step 120 (0.24 ps): replica 1: force on O of GLY 1 A is 5000"
+    assert capsys.readouterr().err.startswith(said)
+    (entry,) = read_run(stopped[0])["stopped"]
+    assert (entry["replica"], entry["step"], entry["good_step"]) == (1, 120, 110)
+    assert load_checkpoint(stopped[0] / CHECKPOINT).state.stopped == (tuple(entry.values()),)
+
+
+def test_last_good_frame_is_kept(stopped):
+    assert [path.name for path in stopped[0].glob("last_good*")] == ["last_good_replica_001.pdb"]
+    lines = (stopped[0] / "last_good_replica_001.pdb").read_text().splitlines()
     atoms = [line for line in lines if line.startswith("ATOM")]
     written = np.array([[float(line[30 + 8 * k : 38 + 8 * k]) for k in range(3)] for line in atoms])
-    np.testing.assert_allclose(written, frames[11] - frames[11].mean(axis=0), atol=2e-3)
+    last = read_dcd(stopped[0] / "replica_001.dcd")[0][11]
+    np.testing.assert_allclose(written, last - last.mean(axis=0), atol=2e-3)
+
+
+# Before the stop, between it and the next checkpoint, and after that.
+@pytest.mark.parametrize("call", [111, 134, 181])
+def test_stopped_replica_stays_stopped_on_resume(stopped, tmp_path, call):
+    bad, killed = _At(121, _too_strong), _At(call, _raise)
+
+    def forces(positions):
+        killed(positions)
+        return bad(positions)
+
+    with pytest.raises(_Killed):
+        _simulate(tmp_path / "run", forces)
+    begun = load_checkpoint(tmp_path / "run" / CHECKPOINT).state.step
+    again = _At(121 - begun, _too_strong)
+    with pytest.raises(UnstableError) as caught:
+        resume(tmp_path / "run", again)
+    assert str(caught.value) == str(stopped[1]).replace(str(stopped[0]), str(tmp_path / "run"))
+    assert _results(tmp_path / "run") == _results(stopped[0])
+    assert read_run(tmp_path / "run")["stopped"] == read_run(stopped[0])["stopped"]
+
+
+def test_run_ends_when_all_have_stopped(tmp_path):
+    def bad(energy, forces):
+        energy[:] = np.nan
+        return energy, forces
+
+    calls = _At(11, bad)
+    with pytest.raises(UnstableError, match=r"3 of 3 replicas stopped: replica 0: energy is nan"):
+        _simulate(tmp_path / "run", calls)
+    assert calls.calls == 11
+    names = sorted(path.name for path in (tmp_path / "run").glob("last_good*"))
+    assert names == [f"last_good_replica_{replica:03d}.pdb" for replica in range(REPLICAS)]
+    with pytest.raises(UsageError, match="all its replicas have stopped"):
+        resume(tmp_path / "run", chain_forces, time_ps=0.8)
 
 
 def test_explosion_is_caught_between_the_guards_steps(tmp_path):
@@ -301,26 +454,47 @@ def test_explosion_is_caught_between_the_guards_steps(tmp_path):
 
     with np.errstate(all="ignore"), pytest.raises(UnstableError, match="change of bond"):
         _simulate(tmp_path / "a", stiff, timestep_fs=20.0, guard_every_steps=1000, output_every_ps=0.4)
-    nan = _At(3, lambda energy, forces: (energy, forces * np.nan))
+
+
+def test_only_the_replica_without_forces_stops(whole, tmp_path):
+    """Positions that no graph can be built of: the force call fails for all, one is to blame."""
+    nan = _At(3, lambda energy, forces: (energy, forces * np.array([1.0, 1.0, np.nan])[:, None, None]))
 
     def then_nan(positions):
-        return nan(positions) if np.isfinite(positions).all() else stiff(positions)
+        if not np.isfinite(positions).all():
+            raise InputError("a position is not finite")
+        return nan(positions)
 
-    with pytest.raises(UnstableError, match=r"position of .* is nan Å"):
-        _simulate(tmp_path / "b", then_nan, output_every_ps=0.4)
+    with pytest.raises(UnstableError, match=r"replica 2: position of N of GLY 1 A is nan Å at 0.006 ps"):
+        _simulate(tmp_path / "run", then_nan)
+    assert _others(tmp_path / "run", 2) == _others(whole, 2)
 
 
-def test_every_bad_replica_gets_its_file(tmp_path):
-    def bad(energy, forces):
-        energy[[0, 2]] = np.nan
-        return energy, forces
+def test_replica_that_only_the_model_refuses_stops_alone(whole, tmp_path):
+    calls = _At(0, None)
 
-    with pytest.raises(
-        UnstableError, match=r"replica 0: energy is nan .*; replica 2: energy is nan .*_\*.pdb"
-    ):
-        _simulate(tmp_path / "run", _At(11, bad))
-    names = sorted(path.name for path in (tmp_path / "run").glob("last_good*"))
-    assert names == ["last_good_replica_000.pdb", "last_good_replica_002.pdb"]
+    def refusing(positions):
+        calls.calls += 1
+        if calls.calls in (16, 17):  # the step, then replica 0 tried alone
+            raise InputError("beads 3 and 5 coincide")
+        return chain_forces(positions)
+
+    with pytest.raises(UnstableError, match=r"replica 0: no forces \(beads 3 and 5 coincide\) at 0.03 ps"):
+        _simulate(tmp_path / "run", refusing)
+    assert _others(tmp_path / "run", 0) == _others(whole, 0)
+
+
+def test_failure_that_is_no_replicas_fault_ends_the_run(tmp_path):
+    calls = _At(0, None)
+
+    def once(positions):
+        calls.calls += 1
+        if calls.calls == 16:
+            raise InputError("the card is gone")
+        return chain_forces(positions)
+
+    with pytest.raises(InputError, match="the card is gone"):
+        _simulate(tmp_path / "run", once)
 
 
 def _apart(positions):
@@ -392,7 +566,8 @@ def test_other_folders_cannot_be_resumed(tmp_path):
 def test_far_away_replica_can_still_be_written(tmp_path):
     """Centres of mass diffuse freely, further than the columns of a PDB reach."""
     system = chain_start().system
-    record = Record(tmp_path, system, [], 0.002)
+    write_psf(tmp_path / "system.psf", system)
+    record = Record(tmp_path, system, _config(), {}, {})
     path = record.last_good(chain_start().positions[0] + 5e4, 7)
     assert path.name == "last_good_replica_007.pdb"
     assert path.read_text().count("ATOM") == N_BEADS
