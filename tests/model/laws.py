@@ -16,8 +16,21 @@ def cluster(seed: int = 0, n_systems: int = 1) -> np.ndarray:
     return lattice + rng.uniform(-0.5, 0.5, size=(n_systems, 10, 3))
 
 
+# By bead type, so that a charge goes where its bead goes; [e].
+FORMAL_CHARGE = np.array([0, 0, 1, -0.5, 0, 0, 0, 1, 0, -1, 0, 0, 0.5])
+
+
 def graph_of(potential: Potential, positions: np.ndarray, types: np.ndarray = TYPES) -> Graph:
-    return build_graph(positions, types, potential.config.cutoff, dtype=torch.float64)
+    charge = FORMAL_CHARGE[types]
+    return build_graph(
+        positions,
+        types,
+        potential.config.cutoff,
+        torch.float64,
+        charge=charge,
+        total_charge=charge.sum(),
+        spin=0.5,
+    )
 
 
 def rotation(seed: int = 3) -> np.ndarray:

@@ -16,6 +16,7 @@ def peer_of(potential: Potential) -> TorchMD_Net:
         hidden_channels=config.channels,
         num_layers=config.layers,
         num_rbf=config.rbf,
+        rbf_type=config.basis,
         cutoff_upper=config.cutoff,
         max_num_neighbors=128,
         max_z=config.n_types + 1,
@@ -38,7 +39,10 @@ def peer_of(potential: Potential) -> TorchMD_Net:
 
 
 def peer_energy_and_forces(peer: TorchMD_Net, graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
-    energy, forces = peer(graph.bead_type, graph.positions.clone(), graph.system_index)
+    """As charge it gets the total charge, in its place the spin, if there is but one of them."""
+    attribute = graph.spin if graph.total_charge is None else graph.total_charge
+    positions = graph.positions.clone()
+    energy, forces = peer(graph.bead_type, positions, graph.system_index, box=graph.box, q=attribute)
     return energy.squeeze(-1), forces
 
 
