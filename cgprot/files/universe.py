@@ -209,9 +209,42 @@ def bead_universe(system: BeadSystem, positions: np.ndarray) -> MDAnalysis.Unive
     return universe
 
 
-def write_pdb(path: Path, system: BeadSystem, positions: np.ndarray) -> None:
-    """Write one frame, (n_beads, 3) [Å], as a hydrogen-free PDB."""
+def read_bead_positions(system: BeadSystem, trajectory: Path) -> np.ndarray | None:
+    """All frames of a trajectory of given beads, whatever of MDAnalysis's formats it is in.
+
+    Returns
+    -------
+    (n_frames, n_beads, 3) [Å], or None if the trajectory is of another number of atoms
+
+    Raises
+    ------
+    InputError
+        if it cannot be read
+    """
+    universe = bead_universe(system, np.zeros((system.n_beads, 3)))
+    with _quiet():
+        try:
+            universe.load_new(str(trajectory))
+            return np.array([step.positions.copy() for step in universe.trajectory], dtype=np.float64)
+        except Exception as error:  # its readers raise many types
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        gc.collect()
+    if "n_atoms" in reason or "number of atoms" in reason:
+        return None
+    raise InputError(f"{trajectory}: MDAnalysis cannot read this ({reason}): check the file")
+
+
+def write_pdb(
+    path: Path, system: BeadSystem, positions: np.ndarray, cell: tuple[float, ...] | None = None
+) -> None:
+    """Write one frame, (n_beads, 3) [Å], as a hydrogen-free PDB.
+
+    Parameters
+    ----------
+    cell : edges [Å] and angles [degrees] of the periodic box, for its CRYST1 line
+    """
     universe = bead_universe(system, positions)
+    universe.dimensions = cell
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings():

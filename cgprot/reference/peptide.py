@@ -1,4 +1,4 @@
-"""Peptides from a sequence: "ACE-ALA-NME" -> an extended all-heavy-atom chain."""
+"""Peptides from a sequence: "ACE-ALA-NME" or "GYDPETGTWG" -> an extended all-heavy-atom chain."""
 
 from importlib.resources import files
 from typing import NamedTuple
@@ -19,6 +19,13 @@ PROTONATION_STATES = {
     "GLH": "GLU",
     "LYN": "LYS",
 }
+_ONE_LETTER = dict(
+    zip(
+        "ARNDCQEGHILKMFPSTWYV",
+        "ALA ARG ASN ASP CYS GLN GLU GLY HIS ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL".split(),
+        strict=True,
+    )
+)
 _TEMPLATES = files("pdbfixer") / "templates"
 # Engh and Huber, International Tables for Crystallography F (2001), table 18.3.2.3: Å and degrees.
 _N_CA, _CA_C, _C_N, _C_O = 1.459, 1.525, 1.336, 1.229
@@ -39,15 +46,14 @@ def build_peptide(sequence: str) -> Peptide:
 
     Parameters
     ----------
-    sequence : three-letter names joined by "-"; ACE and NME are caps, HID, HIE, HIP, ASH, GLH and
-        LYN protonation states
+    sequence : see `residue_names`
 
     Raises
     ------
     UsageError
         if a name is unknown or a cap stands inside the chain
     """
-    names = sequence.upper().split("-")
+    names = residue_names(sequence)
     _check(names, sequence)
     topology, positions = app.Topology(), []
     chain = topology.addChain("A")
@@ -63,6 +69,30 @@ def build_peptide(sequence: str) -> Peptide:
     return Peptide(topology, np.array(positions), variants)
 
 
+def residue_names(sequence: str) -> list[str]:
+    """Three-letter names of a sequence in either code.
+
+    Parameters
+    ----------
+    sequence : "ALA-GLY-TRP", or "AGW" in one-letter codes, which the caps may embrace: "ACE-AGW-NME". ACE
+        and NME are caps, HID, HIE, HIP, ASH, GLH and LYN protonation states. Three letters that name a
+        residue are that residue: "ALA" is alanine, Ala-Leu-Ala is "ALA-LEU-ALA".
+    """
+    names = sequence.upper().split("-")
+    first, last = int(names[0] == "ACE"), len(names) - (names[-1] == "NME")
+    inner = names[first:last]
+    letters = inner[0] if len(inner) == 1 and not _is_known(inner[0]) else ""
+    if letters and set(letters) <= _ONE_LETTER.keys():
+        return [*names[:first], *(_ONE_LETTER[letter] for letter in letters), *names[last:]]
+    return names
+
+
+def _is_known(name: str) -> bool:
+    residue_name = PROTONATION_STATES.get(name, name)
+    # Names of one or two letters are nucleotides.
+    return len(residue_name) == 3 and (_TEMPLATES / f"{residue_name}.pdb").is_file()
+
+
 def _template(name: str) -> app.PDBFile:
     """Ideal coordinates of a residue, as PDBFixer ships them."""
     return app.PDBFile(str(_TEMPLATES / f"{name}.pdb"))
@@ -70,11 +100,10 @@ def _template(name: str) -> app.PDBFile:
 
 def _check(names: list[str], sequence: str) -> None:
     for index, name in enumerate(names):
-        residue_name = PROTONATION_STATES.get(name, name)
-        # Names of one or two letters are nucleotides.
-        if len(residue_name) != 3 or not (_TEMPLATES / f"{residue_name}.pdb").is_file():
+        if not _is_known(name):
             raise UsageError(
-                f"--sequence {sequence}: unknown residue {name!r}: use names as ALA, joined by '-'"
+                f"--sequence {sequence}: unknown residue {name!r}: use names as ALA, joined by '-', or "
+                "one-letter codes"
             )
         if (name == "ACE" and index > 0) or (name == "NME" and index < len(names) - 1):
             raise UsageError(f"--sequence {sequence}: cap {name} inside the chain: ACE comes first, NME last")

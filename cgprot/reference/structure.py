@@ -16,7 +16,7 @@ from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.topology import SOLVENT
 from cgprot.reference.forcefield import protein_forcefield
-from cgprot.reference.peptide import as_quantity, build_peptide
+from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
@@ -82,7 +82,9 @@ def load_structure(path: Path) -> Structure:
 
 
 def structure_from_sequence(sequence: str) -> Structure:
-    """Build an extended peptide from "ACE-ALA-NME" and add its hydrogens.
+    """Build an extended peptide from "ACE-ALA-NME" or "GYDPETGTWG" and add its hydrogens.
+
+    Which residues and ends came of it is told to standard error.
 
     Raises
     ------
@@ -98,6 +100,10 @@ def structure_from_sequence(sequence: str) -> Structure:
             f"--sequence {sequence}: not known to the force field ({_first_line(error)}): "
             "add caps, as in ACE-ALA-NME"
         )
+    names = residue_names(sequence)
+    capped = names[0] == "ACE", names[-1] == "NME"
+    ends = f"N-terminus {'capped' if capped[0] else 'NH3+'}, C-terminus {'capped' if capped[1] else 'COO-'}"
+    print(f"--sequence: {'-'.join(names)}: residues {len(names) - sum(capped)}, {ends}", file=sys.stderr)
     return Structure(modeller.topology, _angstrom(modeller.positions))
 
 

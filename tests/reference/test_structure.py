@@ -7,7 +7,7 @@ from openmm import app
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.peptide import as_quantity, build_peptide
+from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
 from cgprot.reference.structure import load_structure, structure_from_sequence, topology_of
 
 
@@ -180,8 +180,31 @@ def test_peptide_has_the_geometry_it_promises():
         ("ALA-ACE", "cap ACE inside"),
         ("DA-DC", "unknown"),
         ("", "unknown"),
+        ("GYDX", "unknown residue 'GYDX'"),
     ],
 )
 def test_wrong_sequences_are_refused(sequence, words):
     with pytest.raises(UsageError, match=words):
         build_peptide(sequence)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "names", "ends"),
+    [
+        ("gydp", "GLY-TYR-ASP-PRO", "residues 4, N-terminus NH3+, C-terminus COO-"),
+        ("ACE-AGW-NME", "ACE-ALA-GLY-TRP-NME", "residues 3, N-terminus capped, C-terminus capped"),
+        ("ACE-ALA-NME", "ACE-ALA-NME", "residues 1, N-terminus capped, C-terminus capped"),
+        ("ALA-GLY-NME", "ALA-GLY-NME", "residues 2, N-terminus NH3+, C-terminus capped"),
+    ],
+)
+def test_either_code_and_which_ends(sequence, names, ends, capsys):
+    structure = structure_from_sequence(sequence)
+    assert [residue.name for residue in structure.topology.residues()] == names.split("-")
+    assert capsys.readouterr().err == f"--sequence: {names}: {ends}\n"
+
+
+def test_every_letter_is_a_residue():
+    assert residue_names("ARNDCQEGHILKMFPSTWYV") == [
+        *("ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE"),
+        *("LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL"),
+    ]
