@@ -1,5 +1,6 @@
 """The data that flows through cgprot: what the atoms are, what the beads are, where they are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -86,6 +87,8 @@ class BeadFrames:
     box : (n_frames, 3, 3) [Å] or None, rows are the box vectors
     time : (n_frames,) [ps]
     temperature : [K] or None where it is not known
+    properties : further numbers of each frame by name, (n_frames, ...): "energy" [kcal/mol, up to a constant
+        of each composition], "dipole" [e Å], "total_charge" [e], "spin", or what else a network may learn
     """
 
     system: BeadSystem
@@ -95,6 +98,7 @@ class BeadFrames:
     box: np.ndarray | None = None
     time: np.ndarray = field(default_factory=lambda: np.empty(0))
     temperature: float | None = None
+    properties: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.positions), self.system.n_beads, 3)
@@ -102,6 +106,11 @@ class BeadFrames:
             array = getattr(self, name)
             if array is not None and array.shape != expected:
                 raise InputError(f"BeadFrames.{name} has shape {array.shape}: expected {expected}")
+        for name, array in self.properties.items():
+            if len(array) != len(self.positions):
+                raise InputError(
+                    f"BeadFrames.properties: {len(array)} of {name} for {len(self)} frames: give one each"
+                )
         if len(self.time) == 0:
             object.__setattr__(self, "time", np.arange(len(self.positions), dtype=float))
 

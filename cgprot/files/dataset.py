@@ -5,12 +5,14 @@
     /{protein}/{temperature}/{replica}/coords (n_frames, n_beads, 3) [Å]
                                       forces  same shape [kcal/mol/Å]
                                       force_noise, time
+                                      property_{name}  (n_frames, ...), energy or dipole, say
 
 A dataset is its own source file for torchmd-net: its groups carry the attributes that its MDCATH
 class filters by.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -29,7 +31,12 @@ _UNITS = {
     "forces": "kcal/mol/Angstrom",
     "force_noise": "kcal/mol/Angstrom",
     "time": "ps",
+    "property_energy": "kcal/mol",
+    "property_dipole": "e*Angstrom",
+    "property_polarizability": "Angstrom^3",
+    "property_total_charge": "e",
 }
+_PROPERTY = "property_"
 _FRAMES_PER_COPY = 256
 
 
@@ -44,7 +51,7 @@ def write_dataset(path: Path, entries: dict[str, BeadFrames]) -> None:
     with DatasetWriter(path) as writer:
         for key, frames in entries.items():
             entry = writer.open_entry(key, frames.system, len(frames), frames.temperature)
-            entry.append(frames.positions, frames.forces, frames.time, frames.force_noise)
+            entry.append(frames.positions, frames.forces, frames.time, frames.force_noise, frames.properties)
             entry.close()
 
 
@@ -61,10 +68,10 @@ class DatasetWriter:
         self._path = Path(path)
         self._partial = self._path.with_name(self._path.name + ".partial")
         try:
-            self._file = h5py.File(self._partial, "w")
+            self.file = h5py.File(self._partial, "w")
         except OSError as error:
             raise self._refusal(error)
-        self._file.attrs["layout"] = LAYOUT
+        self.file.attrs["layout"] = LAYOUT
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -73,7 +80,7 @@ class DatasetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._file.close()
+            self.file.close()
             if error is None:
                 with open(self._partial, "rb+") as stream:
                     os.fsync(stream.fileno())
@@ -103,13 +110,13 @@ class DatasetWriter:
         temperature : [K]
         """
         protein = key.split("/")[0]
-        if protein not in self._file:
-            _write_system(self._file.create_group(protein), system)
-        return EntryWriter(self._file.create_group(key), system, n_frames, temperature)
+        if protein not in self.file:
+            _write_system(self.file.create_group(protein), system)
+        return EntryWriter(self.file.create_group(key), system, n_frames, temperature)
 
     def set_attributes(self, protein: str, **attributes: object) -> None:
         """Attributes of a protein's group or, by its key, of a trajectory's."""
-        self._file[protein].attrs.update(attributes)
+        self.file[protein].attrs.update(attributes)
 
 
 class EntryWriter:
@@ -135,19 +142,23 @@ class EntryWriter:
         forces: np.ndarray | None,
         time: np.ndarray,
         force_noise: np.ndarray | None = None,
+        properties: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Add frames: (n, n_beads, 3) [Å], same shape [kcal/mol/Å], (n,) [ps]."""
+        """Add frames: (n, n_beads, 3) [Å], same shape [kcal/mol/Å], (n,) [ps], (n, ...) by name."""
         end = self.n_frames + len(positions)
         arrays = {"coords": positions, "forces": forces, "force_noise": force_noise, "time": time}
+        arrays |= {_PROPERTY + name: np.asarray(array) for name, array in (properties or {}).items()}
         for name, array in arrays.items():
             if array is None:
                 continue
             if name not in self._group:
-                kind = np.float64 if name == "time" else np.float32
+                # Total energies are large numbers with small differences.
+                kind = np.float64 if name in ("time", _PROPERTY + "energy") else np.float32
                 # Without "never" HDF5 fills the space with zeros first.
                 shape = (self._capacity, *array.shape[1:])
                 self._group.create_dataset(name, shape, kind, fill_time="never")
-                self._group[name].attrs["unit"] = _UNITS[name]
+                if name in _UNITS:
+                    self._group[name].attrs["unit"] = _UNITS[name]
             self._group[name][self.n_frames : end] = array
         self.n_frames = end
         if len(positions):
@@ -194,30 +205,6 @@ def _gyration_radius(positions: np.ndarray, mass: np.ndarray) -> np.ndarray:
     weight = (mass / mass.sum())[:, None]
     centred = sample - (weight * sample).sum(axis=1, keepdims=True)
     return np.sqrt((weight * centred**2).sum(axis=(1, 2)))
-
-
-def write_source(path: Path, datasets: list[Path]) -> None:
-    """The source file of a folder of datasets: what torchmd-net's MDCATH class filters by.
-
-    Raises
-    ------
-    StorageError
-        if a file cannot be read or written
-    """
-    with DatasetWriter(path) as writer:
-        for dataset in datasets:
-            try:
-                with h5py.File(dataset, "r") as file:
-                    _copy_attributes(file, writer._file)
-            except OSError as error:
-                raise StorageError(f"{dataset}: could not be read ({error}): make it again with `cgprot map`")
-
-
-def _copy_attributes(old: h5py.Group, new: h5py.Group) -> None:
-    for name, group in old.items():
-        if isinstance(group, h5py.Group) and name != "beads":
-            new.create_group(name).attrs.update(group.attrs)
-            _copy_attributes(group, new[name])
 
 
 def _write_system(group: h5py.Group, system: BeadSystem) -> None:
@@ -290,4 +277,7 @@ def _read_frames(group: h5py.Group, system: BeadSystem) -> BeadFrames:
         force_noise=array("force_noise"),
         time=group["time"][:],
         temperature=None if temperature is None else float(temperature),
+        properties={
+            name.removeprefix(_PROPERTY): group[name][:] for name in group if name.startswith(_PROPERTY)
+        },
     )

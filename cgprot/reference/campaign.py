@@ -6,9 +6,10 @@ from typing import NamedTuple
 import h5py
 
 from cgprot.errors import StorageError, UsageError
-from cgprot.files.dataset import DatasetWriter, write_source
+from cgprot.files.dataset import DatasetWriter
 from cgprot.files.mdcath import fingerprint
 from cgprot.files.psf import read_psf
+from cgprot.files.source_file import write_source
 from cgprot.mapping.rules import MappingRules
 from cgprot.reference.streams import MapReport, map_mdcath_to, write_beads
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs

@@ -1,10 +1,9 @@
-"""Labelled frames and the order in which training sees them."""
+"""Labelled frames, ready for a network, and batches of them."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,14 +23,30 @@ class Frame(NamedTuple):
     graph: Graph  # edges as int32, to spare memory
     forces: Tensor  # (n_beads, 3) [kcal/mol/Å]
     force_noise: Tensor  # (n_beads, 3) [kcal/mol/Å], standard error, NaN where it is not known
+    targets: Mapping[str, Tensor]  # further labels, (1, ...) of the frame or (n_beads, ...) of its beads
+    composition: int  # which of the different sets of bead types, counted from 0
 
 
 class Batch(NamedTuple):
-    """Some frames as one graph; the label of bead i in row i."""
+    """Some frames as one graph; the label of bead i in row i, that of a frame in the frame's row."""
 
     graph: Graph
     forces: Tensor  # (n_total, 3) [kcal/mol/Å]
     force_noise: Tensor  # (n_total, 3) [kcal/mol/Å]
+    targets: Mapping[str, Tensor]  # (n_systems, ...) or (n_total, ...)
+    composition: Tensor  # (n_systems,)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on another device."""
+        parts = self.graph._asdict().items()
+        moved: dict[str, Any] = {name: part.to(device) for name, part in parts if isinstance(part, Tensor)}
+        return Batch(
+            self.graph._replace(**moved),
+            self.forces.to(device),
+            self.force_noise.to(device),
+            {name: target.to(device) for name, target in self.targets.items()},
+            self.composition.to(device),
+        )
 
 
 def read_datasets(paths: Sequence[Path]) -> dict[str, BeadFrames]:
@@ -57,8 +72,8 @@ def check_labels(frames: BeadFrames, where: str) -> None:
     """Refuse frames without forces or with a value that is not finite, naming the first."""
     if frames.forces is None:
         raise InputError(f"{where}: no forces: make them with `cgprot map` or `cgprot label`")
-    for name in ("positions", "forces", "force_noise"):
-        array = getattr(frames, name)
+    named = {name: getattr(frames, name) for name in ("positions", "forces", "force_noise")}
+    for name, array in (named | dict(frames.properties)).items():
         if array is not None and not np.isfinite(array).all():
             frame = int(np.argwhere(~np.isfinite(array))[0, 0])
             raise InputError(f"{where}, frame {frame}: {name} not finite: leave it out of the dataset")
@@ -75,27 +90,96 @@ def check_one_mapping(entries: Mapping[str, BeadFrames]) -> None:
             )
 
 
-def prepare_frames(entries: Mapping[str, BeadFrames], cutoff: float) -> list[Frame]:
-    """Find the neighbours of every frame once; `cutoff` [Å]."""
+def shared_proteins(training: Mapping[str, BeadFrames], validation: Mapping[str, BeadFrames]) -> list[str]:
+    """Entries of the validation data whose protein, by beads and residues, is in the training data too."""
+    known = {_protein(frames) for frames in training.values()}
+    return [key for key, frames in validation.items() if _protein(frames) in known]
+
+
+def _protein(frames: BeadFrames) -> tuple[bytes, tuple[str, ...]]:
+    system = frames.system
+    return np.asarray(system.bead_type, dtype=np.int64).tobytes(), tuple(map(str, system.residue_name))
+
+
+def prepare_frames(
+    entries: Mapping[str, BeadFrames], cutoff: float, targets: Sequence[str] = ()
+) -> list[Frame]:
+    """Find the neighbours of every frame once.
+
+    Parameters
+    ----------
+    cutoff : [Å]
+    targets : names of the properties that are to be learned; energies lose their mean over all frames of
+        the same composition, since only their differences mean something
+
+    Raises
+    ------
+    InputError
+        if an entry lacks one of them, or a frame has no graph
+    """
+    for entry, frames in entries.items():
+        for name in targets:
+            if name not in frames.properties:
+                raise InputError(
+                    f"{entry}: no {name} among its labels: leave out loss.{name}, or choose other data"
+                )
+    compositions, shifts = _compositions(entries), _energy_means(entries) if "energy" in targets else {}
     n_frames = sum(len(frames) for frames in entries.values())
     with tqdm(total=n_frames, desc="neighbours", disable=not sys.stderr.isatty()) as bar:
         prepared = []
         for entry, frames in entries.items():
+            labels = _targets(frames, targets, shifts.get(compositions[entry], 0.0))
             for number in range(len(frames)):
-                prepared.append(_prepare(entry, frames, number, cutoff))
+                prepared.append(_prepare(entry, frames, number, cutoff, labels, compositions[entry]))
                 bar.update()
     return prepared
 
 
-def _prepare(entry: str, frames: BeadFrames, number: int, cutoff: float) -> Frame:
+def _compositions(entries: Mapping[str, BeadFrames]) -> dict[str, int]:
+    """The number of each entry's set of bead types, in the order of the entries."""
+    numbers: dict[tuple[int, ...], int] = {}
+    return {
+        key: numbers.setdefault(tuple(sorted(frames.system.bead_type.tolist())), len(numbers))
+        for key, frames in entries.items()
+    }
+
+
+def _energy_means(entries: Mapping[str, BeadFrames]) -> dict[int, float]:
+    together: dict[int, list[np.ndarray]] = {}
+    for key, number in _compositions(entries).items():
+        together.setdefault(number, []).append(entries[key].properties["energy"])
+    return {number: float(np.concatenate(parts).mean()) for number, parts in together.items()}
+
+
+def _targets(frames: BeadFrames, names: Sequence[str], energy_mean: float) -> dict[str, np.ndarray]:
+    """(n_frames, 1 or n_beads, ...) by name."""
+    labels = {}
+    for name in names:
+        values = np.asarray(frames.properties[name], dtype=np.float64)
+        values = values - energy_mean if name == "energy" else values
+        labels[name] = values if name.startswith("bead_") else values[:, None]
+    return labels
+
+
+def _prepare(
+    entry: str,
+    frames: BeadFrames,
+    number: int,
+    cutoff: float,
+    labels: Mapping[str, np.ndarray],
+    composition: int,
+) -> Frame:
+    system, given = frames.system, frames.properties
     try:
         graph = build_graph(
             frames.positions[number][None],
-            frames.system.bead_type,
+            system.bead_type,
             cutoff,
-            charge=frames.system.charge,
-            total_charge=frames.system.charge.sum(),
-            bonds=frames.system.bonds,
+            box=None if frames.box is None else frames.box[number],
+            charge=system.charge,
+            total_charge=given["total_charge"][number] if "total_charge" in given else system.charge.sum(),
+            spin=given["spin"][number] if "spin" in given else None,
+            bonds=system.bonds,
         )
     except InputError as error:
         raise InputError(f"{entry}, frame {number}: {error}")
@@ -107,6 +191,8 @@ def _prepare(entry: str, frames: BeadFrames, number: int, cutoff: float) -> Fram
         graph=graph._replace(edges=graph.edges.int()),
         forces=forces,
         force_noise=torch.as_tensor(np.full_like(forces, np.nan) if noise is None else noise[number]).float(),
+        targets={name: torch.as_tensor(values[number]).float() for name, values in labels.items()},
+        composition=composition,
     )
 
 
@@ -117,22 +203,9 @@ def join_frames(frames: Sequence[Frame]) -> Batch:
         graph=graph._replace(edges=graph.edges.long()),
         forces=torch.cat([frame.forces for frame in frames]),
         force_noise=torch.cat([frame.force_noise for frame in frames]),
+        targets={name: torch.cat([f.targets[name] for f in frames]) for name in frames[0].targets},
+        composition=torch.tensor([frame.composition for frame in frames]),
     )
-
-
-def batch_numbers(step: int, batch_frames: int, n_frames: int, seed: int) -> list[int]:
-    """Which frames step `step` sees, counted from 0.
-
-    All frames come once in an order of their own in every epoch. The order is a function of (seed, epoch)
-    alone: a resumed run needs no sampler state.
-    """
-    seen = range(step * batch_frames, (step + 1) * batch_frames)
-    return [int(_epoch_order(seed, k // n_frames, n_frames)[k % n_frames]) for k in seen]
-
-
-@lru_cache(maxsize=2)
-def _epoch_order(seed: int, epoch: int, n_frames: int) -> np.ndarray:
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(n_frames)
 
 
 def spread_evenly(frames: Sequence[Frame], at_most: int) -> list[Frame]:

@@ -1,6 +1,7 @@
 """All that a training run must remember to go on as if it had never stopped."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,34 +13,49 @@ from cgprot.files.folder import write_whole
 from cgprot.model.checkpoint import load_tensors, save_tensors
 from cgprot.model.potential import Potential
 from cgprot.train.config import RunConfig
+from cgprot.train.constants import EnergyConstants
 from cgprot.train.loss import ForceErrors
+from cgprot.train.schedule import Progress
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+_CPU = torch.device("cpu")
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # as torch.optim.Adam calls them
 
 
 class TrainingState:
     """Weights, their average, Adam's moments and the running numbers.
 
+    Parameters
+    ----------
+    signals : root mean square of the training labels by name, from which the scales of the outputs follow
+    n_compositions : different sets of bead types in the training data
+
     Attributes
     ----------
     potential, average : the weights, and their exponential moving average
     optimiser : Adam over the weights
+    constants : of the energies of each composition; none if no energies are learned
     step : optimiser steps done
-    best : lowest validation error so far [kcal/mol/Å]
+    progress : what the validations so far say
     errors : training errors since the last line of the log
     seconds : spent so far, all sittings together
     """
 
-    def __init__(self, config: RunConfig, energy_scale: float) -> None:
-        torch.manual_seed(config.train.seed)
+    def __init__(
+        self,
+        config: RunConfig,
+        signals: Mapping[str, float],
+        n_compositions: int = 0,
+        device: torch.device = _CPU,
+    ) -> None:
+        torch.manual_seed(config.train.own_seed)
         self.config = config
-        self.potential = Potential(config.model)
-        self.potential.energy_scale.fill_(energy_scale)
+        self.potential = _potential(config, signals).to(device)
         self.average = copy.deepcopy(self.potential).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.potential.parameters(), lr=config.train.learning_rate)
+        self.constants = EnergyConstants(n_compositions if "energy" in config.weights else 0)
         self.step = 0
-        self.best = float("inf")
+        self.progress = Progress()
         self.errors = ForceErrors()
         self.seconds = 0.0
 
@@ -55,15 +71,20 @@ class TrainingState:
         metadata = {
             "config": self.config.model_dump(mode="json"),
             "step": self.step,
-            "best": self.best,
+            "progress": asdict(self.progress),
             "errors": asdict(self.errors),
             "seconds": self.seconds,
         }
         tensors = self._tensors()
         write_whole(folder / CHECKPOINT_FILE, lambda path: save_tensors(path, tensors, metadata))
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or the patience is at its end."""
+        return self.step >= self.config.train.steps or self.progress.stopped(self.config.train)
+
     @classmethod
-    def load(cls, folder: Path) -> "TrainingState":
+    def load(cls, folder: Path, device: torch.device = _CPU) -> "TrainingState":
         """Read the checkpoint of a run folder.
 
         Raises
@@ -75,11 +96,14 @@ class TrainingState:
         if not path.is_file():
             raise InputError(f"{folder}: no {CHECKPOINT_FILE} to resume from: begin a new run")
         tensors, metadata = load_tensors(path)
-        state = cls(RunConfig(**metadata["config"]), energy_scale=1.0)
+        state = cls(RunConfig(**metadata["config"]), signals={}, device=device)
         state.potential.load_state_dict(_under("potential.", tensors))
         state.average.load_state_dict(_under("average.", tensors))
         state._load_moments(tensors)
-        state.step, state.best, state.seconds = metadata["step"], metadata["best"], metadata["seconds"]
+        state.constants.value = tensors.get("energy_constants", state.constants.value)
+        state.step, state.seconds = metadata["step"], metadata["seconds"]
+        # Runs begun before there were schedules by validation have the best error alone.
+        state.progress = Progress(**metadata.get("progress", {"best": metadata.get("best")}))
         state.errors = ForceErrors(**metadata["errors"])
         return state
 
@@ -89,12 +113,28 @@ class TrainingState:
         for name, weight in self.potential.named_parameters():
             for moment, tensor in self.optimiser.state.get(weight, {}).items():
                 tensors[f"adam.{moment}.{name}"] = tensor
+        if len(self.constants.value):
+            tensors["energy_constants"] = self.constants.value
         return tensors
 
     def _load_moments(self, tensors: dict[str, Tensor]) -> None:
         for name, weight in self.potential.named_parameters():
             if f"adam.step.{name}" in tensors:
-                self.optimiser.state[weight] = {m: tensors[f"adam.{m}.{name}"] for m in _MOMENTS}
+                moments = {m: tensors[f"adam.{m}.{name}"].to(weight.device) for m in _MOMENTS}
+                # Adam counts its steps on the CPU.
+                self.optimiser.state[weight] = moments | {"step": moments["step"].cpu()}
+
+
+def _potential(config: RunConfig, signals: Mapping[str, float]) -> Potential:
+    """New weights; the scale of each output makes the network's own numbers of the order of one.
+
+    That of the energy is the root mean square force times 1 Å.
+    """
+    potential = Potential(config.model)
+    potential.energy_scale.fill_(signals.get("forces", 1.0))
+    for name, head in potential.outputs.items():
+        head.get_buffer("scale").fill_(signals.get(name, 1.0))
+    return potential
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

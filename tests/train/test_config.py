@@ -1,8 +1,8 @@
 import pytest
 
 from cgprot.errors import StorageError, UsageError
-from cgprot.train.batches import batch_numbers
-from cgprot.train.config import load_config, recorded_config
+from cgprot.train.config import RunConfig, load_config, recorded_config
+from cgprot.train.order import BatchesOfFrames
 from cgprot.train.state import TrainingState
 
 TEXT = """
@@ -67,6 +67,21 @@ def test_unusable_value_is_named(path, override):
         "train.gradient_clip=nan",
         f"train.seed={10**23}",
         f"train.seed={2**63}",
+        f"train.steps={10**30}",
+        "train.batch_frames=99999999999",
+        "train.warmup_steps=99999999999",
+        "train.validate_every=99999999999",
+        "train.threads=100000",
+        "train.batch_edges=0",
+        "train.noise_weighting=0",
+        "train.plateau_factor=1",
+        "train.patience=0",
+        "train.device=tpu",
+        "train.committee=0",
+        "train.member=1",
+        "loss.forces=nan",
+        "loss.energy=-1",
+        "loss.dipole=1",
         "data.train=[1]",
         "data.train=1",
     ],
@@ -80,8 +95,8 @@ def test_numbers_that_are_no_use_are_named(path, override):
 @pytest.mark.parametrize("seed", [0, 2**63 - 1])
 def test_every_allowed_seed_can_be_used(path, seed):
     config = load_config(path, [f"train.seed={seed}", "model.channels=4"])
-    TrainingState(config, energy_scale=1.0)
-    assert sorted(batch_numbers(0, 3, 3, seed)) == [0, 1, 2]
+    TrainingState(config, {})
+    assert sorted(BatchesOfFrames(3, 3, seed).numbers(0)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +144,23 @@ def test_damaged_record_of_a_run_is_refused(tmp_path, content, error, said):
 def test_override_of_another_form_is_refused(path, override):
     with pytest.raises(UsageError, match=r"section\.key=value"):
         load_config(path, [override])
+
+
+def test_batches_are_of_frames_or_of_edges(path):
+    assert load_config(path).train.batch_frames == 8
+    chosen = load_config(path, ["train.batch_edges=500"])
+    assert (chosen.train.batch_edges, chosen.train.batch_frames) == (500, None)
+    assert RunConfig.model_validate(chosen.model_dump(mode="json")) == chosen
+    with pytest.raises(UsageError, match=r"two ways to say one thing"):
+        load_config(path, ["train.batch_edges=500", "train.batch_frames=8"])
+
+
+def test_weights_of_the_loss(path):
+    assert load_config(path).weights == {"forces": 1.0}
+    more = ['model.outputs=["dipole"]', "loss.energy=0.1", "loss.dipole=2"]
+    assert load_config(path, more).weights == {"forces": 1.0, "dipole": 2.0, "energy": 0.1}
+    with pytest.raises(UsageError, match="all weights are zero"):
+        load_config(path, ["loss.forces=0"])
 
 
 def test_text_that_is_not_toml_is_refused(path):

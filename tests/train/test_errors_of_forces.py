@@ -9,7 +9,7 @@ import torch
 
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.train.evaluate import force_errors
-from cgprot.train.loss import ForceErrors, force_loss
+from cgprot.train.loss import ForceErrors, Objective
 
 
 def errors_of(predicted, labels, noise):
@@ -56,7 +56,9 @@ def test_unknown_noise_gives_no_floor():
 
 
 def test_loss_is_in_units_of_the_signal():
-    np.testing.assert_allclose(force_loss(torch.zeros(4, 3), torch.full((4, 3), 5.0), signal=5.0), 1.0)
+    objective = Objective({"forces": 1.0}, {"forces": 5.0})
+    loss = objective.loss({"forces": torch.full((4, 3), 5.0)}, torch.zeros(4, 3), {"forces": 12})
+    np.testing.assert_allclose(loss, 1.0)
 
 
 def test_errors_by_entry_and_bead_type_add_up():

@@ -1,0 +1,88 @@
+"""What a training run learns from and is measured by."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cgprot.beads import BeadFrames
+from cgprot.model.potential import check_types
+from cgprot.train.batches import (
+    Frame,
+    check_one_mapping,
+    prepare_frames,
+    read_datasets,
+    shared_proteins,
+    spread_evenly,
+)
+from cgprot.train.config import RunConfig
+from cgprot.train.loss import Objective, objective_for
+from cgprot.train.order import BatchesOfEdges, BatchesOfFrames
+
+
+class TrainingData(NamedTuple):
+    """Read, checked, and neighbours found.
+
+    Attributes
+    ----------
+    training, validation : as the datasets have them
+    labelled, held_out : all frames of `training`, some of `validation`
+    edges : (n_labelled,) number of edges of each frame
+    objective : the loss
+    n_compositions : different sets of bead types in `training`
+    shared : entries of `validation` whose protein is in `training` too
+    """
+
+    training: Mapping[str, BeadFrames]
+    validation: Mapping[str, BeadFrames]
+    labelled: list[Frame]
+    held_out: list[Frame]
+    edges: np.ndarray
+    objective: Objective
+    n_compositions: int
+    shared: list[str]
+
+    def batches(self, config: RunConfig) -> BatchesOfFrames | BatchesOfEdges:
+        """Which frames every step sees."""
+        settings = config.train
+        if settings.batch_edges is not None:
+            return BatchesOfEdges(self.edges, settings.batch_edges, settings.own_seed)
+        assert settings.batch_frames is not None  # one of the two is set
+        return BatchesOfFrames(len(self.labelled), settings.batch_frames, settings.own_seed)
+
+    def components(self, numbers: Sequence[int]) -> dict[str, int]:
+        """How many labels of each kind these frames have."""
+        frames = [self.labelled[k] for k in numbers]
+        others = {
+            n: sum(f.targets[n].numel() for f in frames) for n in self.objective.weights if n != "forces"
+        }
+        return {"forces": sum(frame.forces.numel() for frame in frames)} | others
+
+
+def prepare_data(config: RunConfig) -> TrainingData:
+    """Read the datasets, check them against the model and the configuration, find the neighbours.
+
+    Raises
+    ------
+    InputError, StorageError
+        if they cannot be used
+    """
+    training, validation = read_datasets(config.data.train), read_datasets(config.data.validation)
+    check_one_mapping({**training, **{f"validation {key}": frames for key, frames in validation.items()}})
+    for frames in (*training.values(), *validation.values()):
+        check_types(frames.system.bead_type, config.model)
+    targets = [name for name in config.weights if name != "forces"]
+    labelled = prepare_frames(training, config.model.reach, targets)
+    prepared = prepare_frames(validation, config.model.reach, targets)
+    data = TrainingData(
+        training=training,
+        validation=validation,
+        labelled=labelled,
+        held_out=spread_evenly(prepared, config.train.validation_frames),
+        edges=np.array([frame.graph.edges.shape[1] for frame in labelled]),
+        objective=objective_for(labelled, config.weights, config.train.noise_weighting),
+        n_compositions=1 + max(frame.composition for frame in labelled),
+        shared=shared_proteins(training, validation),
+    )
+    data.batches(config)  # refuses a frame that is too large
+    return data

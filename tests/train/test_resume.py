@@ -1,0 +1,62 @@
+"""Whatever a run remembers, a resumed one ends with the very bits of the uninterrupted one."""
+
+import pytest
+import springs
+from stopping import resumed_run, same_bits, weights
+
+from cgprot.files.dataset import write_dataset
+from cgprot.train import loop, state
+from cgprot.train.metrics import read_metrics
+
+FILES = ("model.safetensors", "model_best.safetensors", "checkpoint.safetensors")
+
+
+def everything(folder):
+    """Batches of edges, energies and dipoles, noise weights, falls at plateaus and patience."""
+    train = {"learning_rate": 0.1, "warmup_steps": 0, "validate_every": 2, "ema_decay": 0.5}
+    train |= {"batch_edges": 80, "schedule": "plateau", "plateau_patience": 1, "patience": 4}
+    changes = {"noise_weighting": 0.3, "loss": {"energy": 0.5, "dipole": 0.5}, "outputs": ["dipole"]}
+    return springs.run_config(folder, **train, **changes)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    frames = {f"springs/300/{k}": springs.spring_frames(4, k, noise=0.3) for k in range(2)}
+    write_dataset(folder / "train.h5", frames)
+    write_dataset(folder / "validation.h5", {"springs/300/0": springs.spring_frames(4, 2, noise=0.5)})
+    return loop.train(everything(folder), folder / "run")
+
+
+def test_resumed_run_equals_the_uninterrupted_one(whole, tmp_path, monkeypatch):
+    parts = resumed_run(everything(whole.parent), tmp_path / "parts", monkeypatch, 11)
+    for name in FILES:
+        assert same_bits(weights(whole, name), weights(parts, name))
+    for one, two in zip(read_metrics(whole), read_metrics(parts), strict=True):
+        assert one._replace(seconds=0) == two._replace(seconds=0)
+    rates = [row.learning_rate for row in read_metrics(whole)]
+    assert rates[-1] < rates[1] == 0.1  # a plateau before the stop
+
+
+def forget(what, tensors, metadata):
+    if what == "average":
+        for name in [name for name in tensors if name.startswith("average.")]:
+            tensors[name] = tensors[name.replace("average.", "potential.")]
+    elif what == "fall":
+        metadata["progress"]["fall"] = 1.0
+    else:
+        tensors[what].fill_(0.0)
+
+
+@pytest.mark.parametrize("what", ["fall", "energy_constants", "average"])
+def test_comparison_catches_what_is_forgotten(whole, tmp_path, monkeypatch, what):
+    load = state.load_tensors
+
+    def forgetful(path):
+        tensors, metadata = load(path)
+        forget(what, tensors, metadata)
+        return tensors, metadata
+
+    monkeypatch.setattr(state, "load_tensors", forgetful)
+    parts = resumed_run(everything(whole.parent), tmp_path / "parts", monkeypatch, 11)
+    assert not same_bits(weights(whole), weights(parts))
