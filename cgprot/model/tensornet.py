@@ -23,6 +23,8 @@ Shapes: N beads, P undirected pairs, C channels, K radial functions.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -31,9 +33,10 @@ import torch
 from torch import Tensor, nn
 
 from cgprot.model.charge import Charge, Factors, product_factors
+from cgprot.model.edge_factor import EdgeNetwork
 from cgprot.model.graph import Graph
 from cgprot.model.messages import Neighbours, embed, multiply, pass_messages
-from cgprot.model.radial import BASES, cosine_cutoff
+from cgprot.model.radial import BASES
 
 I, A, S = slice(0, 1), slice(1, 4), slice(4, 9)
 
@@ -127,15 +130,9 @@ class Embedding(nn.Module):
         by_type = torch.stack([z @ W_i.T + self.species_pair.bias, z @ W_j.T], dim=1)
         return by_type[bead_type - 1]
 
-    def factor(self, basis: Tensor, envelope: Tensor) -> Tensor:
-        """f_cut (W' φ + b') = [W', b'] [f_cut φ, f_cut]: the cutoff costs K numbers per pair, not 3 C."""
-        weight = torch.cat([self.radial.weight, self.radial.bias[:, None]], dim=1)
-        basis = torch.cat([basis, torch.ones_like(basis[:, :1])], dim=1) * envelope[:, None]  # (P, K + 1)
-        return (basis @ weight.T).unflatten(1, (3, -1))  # (P, 3, C)
-
-    def forward(self, bead_type, direction, basis, envelope, basis_at_0, near: Neighbours) -> Tensor:
+    def forward(self, bead_type, direction, edges: EdgeNetwork, basis_at_0, near: Neighbours) -> Tensor:
         species = self.species_terms(bead_type)  # (N, 2, C)
-        X = embed(harmonics(direction), self.factor(basis, envelope), species, near)  # (N, 9, C)
+        X = embed(harmonics(direction), edges.factors(self.radial), species, near)  # (N, 9, C)
         own = math.sqrt(3) * species.sum(1) * self.radial(basis_at_0).chunk(3)[0]  # (N, C)
         X = torch.cat([X[:, I] + own[:, None], X[:, 1:]], dim=1)
         gate = self.gate(self.norm(squared_norm(X))).unflatten(1, (3, -1))  # (N, 3, C)
@@ -168,19 +165,12 @@ class Interaction(nn.Module):
         self.linear_out = PartLinear(channels)
 
     def forward(
-        self,
-        X: Tensor,
-        basis: Tensor,
-        envelope: Tensor,
-        basis_at_0: Tensor,
-        near: Neighbours,
-        factors: Factors,
+        self, X: Tensor, edges: EdgeNetwork, basis_at_0: Tensor, near: Neighbours, factors: Factors
     ) -> Tensor:
-        factor = (self.radial(basis) * envelope[:, None]).unflatten(1, (3, -1))  # (P, 3, C)
         factor_at_0 = self.radial(basis_at_0).view(1, 3, -1)  # (1, 3, C)
         X = X / (squared_norm(X) + 1)[:, None]
         Y = self.linear_in(X)  # (N, 9, C)
-        M = pass_messages(factor, Y, near) + spread(factor_at_0) * Y
+        M = pass_messages(edges.factors(self.radial), Y, near) + spread(factor_at_0) * Y
         if self.group == "O(3)":
             D = matrix_product(Y, M) + matrix_product(M, Y)
         else:
@@ -232,11 +222,21 @@ class TensorNet(nn.Module):
         self.group = group
         self.charge: Charge = charge
         self.spin = spin
+        self.edge_intervals: int | None = None
         self.basis = BASES[basis](n_basis, cutoff)
         self.embedding = Embedding(channels, n_basis, n_types)
         self.layers = nn.ModuleList(Interaction(channels, n_basis, group) for _ in range(n_layers))
         self.norm = nn.LayerNorm(3 * channels)
         self.linear = nn.Linear(3 * channels, channels)
+
+    @contextmanager
+    def tabulated(self, intervals: int | None) -> Iterator[None]:
+        """Within, f(r) comes from tables of so many intervals between 0 and the cutoff; None: as it is."""
+        before, self.edge_intervals = self.edge_intervals, intervals
+        try:
+            yield
+        finally:
+            self.edge_intervals = before
 
     def forward(self, graph: Graph) -> Features:
         factors = product_factors(graph, self.charge, self.spin, self.group)
@@ -245,13 +245,10 @@ class TensorNet(nn.Module):
         if graph.offset is not None:
             vector = vector - graph.offset[near.forward]
         distance = torch.linalg.vector_norm(vector, dim=1)  # (P,)
-        basis = self.basis(distance)  # (P, K)
+        edges = EdgeNetwork(self.basis, self.cutoff, distance, self.edge_intervals)
         basis_at_0 = self.basis(distance.new_zeros(1))[0]  # (K,)
-        envelope = cosine_cutoff(distance, self.cutoff)  # (P,)
-        X = self.embedding(
-            graph.bead_type, vector / distance[:, None], basis, envelope, basis_at_0, near
-        )  # (N, 9, C)
+        X = self.embedding(graph.bead_type, vector / distance[:, None], edges, basis_at_0, near)  # (N, 9, C)
         for layer in self.layers:
-            X = layer(X, basis, envelope, basis_at_0, near, factors)
+            X = layer(X, edges, basis_at_0, near, factors)
         invariants = torch.cat([squared_norm(X[:, part]) for part in (I, A, S)], dim=1)  # (N, 3 C)
         return Features(nn.functional.silu(self.linear(self.norm(invariants))), X)

@@ -6,6 +6,7 @@ import torch
 
 from cgprot.errors import InputError
 from cgprot.model import kernels, messages
+from cgprot.model.edge_factor import EdgeFactor
 from cgprot.model.graph import build_graph
 
 
@@ -24,9 +25,26 @@ def arguments(near, channels, *shapes):
     ]
 
 
+def embedding(embed):
+    return lambda Y, w, T, z, near: embed(Y, EdgeFactor(w, T, ROW), z, near)
+
+
+def passing(pass_messages):
+    return lambda w, T, X, near: pass_messages(EdgeFactor(w, T, ROW), X, near)
+
+
+ROW = torch.tensor([2, 0, 2, 1, 4, 4, 2, 0, 1, 2, 2, 0, 1, 4, 4])[:11]
 CASES = {
-    "embed": (messages.embed, messages.embed_in_full, [("P", 9), ("P", 3, "C"), ("N", 2, "C")]),
-    "pass": (messages.pass_messages, messages.pass_messages_in_full, [("P", 3, "C"), ("N", 9, "C")]),
+    "embed": (
+        embedding(messages.embed),
+        embedding(messages.embed_in_full),
+        [("P", 9), ("P", 4), (5, 4, 3, "C"), ("N", 2, "C")],
+    ),
+    "pass": (
+        passing(messages.pass_messages),
+        passing(messages.pass_messages_in_full),
+        [("P", 4), (5, 4, 3, "C"), ("N", 9, "C")],
+    ),
     "multiply": (
         lambda X, Y, near: messages.multiply(X, Y),
         lambda X, Y, near: messages.multiply_in_full(X, Y),
@@ -58,7 +76,7 @@ def test_gradcheck_catches_a_wrong_parity(near, monkeypatch):
     wrong[1] = lambda *x: right[1](*x) * torch.from_numpy(kernels.PARITY)
     monkeypatch.setattr(messages, "EMBEDDING", tuple(wrong))
     with pytest.raises(RuntimeError, match="Jacobian mismatch"):
-        torch.autograd.gradcheck(lambda *x: messages.embed(*x, near), inputs, fast_mode=True)
+        torch.autograd.gradcheck(lambda *x: CASES["embed"][0](*x, near), inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,213 @@
+"""Milliseconds per optimiser step, beside TorchMD-Net with the same weights, in the same run.
+
+    python benchmarks/training.py
+    python benchmarks/training.py --structure villin.pdb --channels 64 --device cuda
+
+A step is: energy, forces that can be differentiated again, the force loss, its gradient, Adam. Both sides
+take steps in turn, each with its own copy of the weights; the first lines compare their losses, forces and
+gradients before any step is taken. Peak memory is that of a child process that takes steps of one
+side only, beyond what it holds when the model is built. Without --structure the frames are chignolins side by
+side, cut off at villin's 286 beads. The last line is `ratio <number>`: the peer's time over ours.
+"""
+
+import argparse
+import copy
+import importlib.util
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from cgprot.files.universe import AtomSource
+from cgprot.mapping.build import build_system
+from cgprot.mapping.project import Projection
+from cgprot.mapping.rules import load_rules
+from cgprot.model.graph import Graph, build_graph
+from cgprot.model.potential import ModelConfig, Potential
+from cgprot.train.loss import force_loss
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "chignolin.pdb"
+VILLIN_BEADS = 286
+TYPICAL_FORCE = 30.0  # kcal/mol/Å
+
+
+def read_beads(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Bead types (n_beads,) and positions (n_beads, 3) [Å] of the heavy mapping."""
+    source = AtomSource(path, [path])
+    system = build_system(source.topology, load_rules("heavy"))
+    atoms = next(iter(source)).positions[None]
+    return system.bead_type, Projection(source.topology, system).positions(atoms)[0].astype(np.float64)
+
+
+def side_by_side(positions: np.ndarray, n_beads: int) -> np.ndarray:
+    """Copies of a structure in a row that touch, cut off at n_beads; (n_beads, 3) [Å]."""
+    step = np.array([np.ptp(positions[:, 0]) + 1.5, 0, 0])
+    copies = [positions + k * step for k in range(-(-n_beads // len(positions)))]
+    return np.concatenate(copies)[:n_beads]
+
+
+def make_frames(options: argparse.Namespace) -> tuple[Graph, torch.Tensor]:
+    """The batch, and labels of the size of real forces (n_total, 3) [kcal/mol/Å]."""
+    bead_type, start = read_beads(options.structure or EXAMPLE)
+    if options.structure is None:
+        bead_type, start = np.resize(bead_type, VILLIN_BEADS), side_by_side(start, VILLIN_BEADS)
+    rng = np.random.default_rng(0)
+    frames = start + rng.normal(scale=0.05, size=(options.frames, *start.shape))
+    labels = rng.normal(scale=TYPICAL_FORCE, size=(options.frames * len(start), 3))
+    graph = build_graph(frames, bead_type, options.cutoff)
+    moved = [x.to(options.device) if isinstance(x, torch.Tensor) else x for x in graph]
+    return Graph(*moved), torch.as_tensor(labels, dtype=torch.float32, device=options.device)
+
+
+def make_potential(options: argparse.Namespace) -> Potential:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        channels=options.channels, layers=options.layers, rbf=options.rbf, cutoff=options.cutoff
+    )
+    potential = Potential(config)
+    potential.energy_scale.fill_(TYPICAL_FORCE)
+    return potential.to(options.device)
+
+
+class Side:
+    """One program: a model, its forces, and an optimiser over its weights."""
+
+    def __init__(self, model: torch.nn.Module, forces: Callable[[Graph], torch.Tensor]) -> None:
+        self.forces = forces
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self.optimiser = torch.optim.Adam(self.weights, lr=1e-4)
+
+    def loss(self, graph: Graph, labels: torch.Tensor) -> torch.Tensor:
+        """The loss; its gradient is then in the weights."""
+        loss = force_loss(self.forces(graph), labels, TYPICAL_FORCE)
+        self.optimiser.zero_grad()
+        loss.backward(inputs=self.weights)
+        return loss
+
+    def step(self, graph: Graph, labels: torch.Tensor) -> float:
+        loss = self.loss(graph, labels)
+        self.optimiser.step()
+        return loss.item()
+
+
+def our_side(potential: Potential) -> Side:
+    return Side(potential, lambda graph: potential.energy_and_forces(graph, create_graph=True)[1])
+
+
+def peer_side(potential: Potential) -> Side:
+    spec = importlib.util.spec_from_file_location("peer", ROOT / "tests" / "model" / "peer.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    peer = module.peer_of(potential).to(potential.energy_scale.device).train()
+    return Side(peer, lambda graph: module.peer_energy_and_forces(peer, graph)[1])
+
+
+SIDES = {"cgprot": our_side, "TorchMD-Net": peer_side}
+
+
+def peak_memory(name: str, options: argparse.Namespace, answer) -> None:
+    """Send the MiB that three steps of one side need; run in a process of its own."""
+    torch.set_num_threads(options.threads)
+    graph, labels = make_frames(options)
+    small = build_graph(laid_out(4), np.ones(4, int), options.cutoff)
+    side = SIDES[name](make_potential(options))
+    side.step(Graph(*(x.to(options.device) if isinstance(x, torch.Tensor) else x for x in small)), labels[:4])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(3):
+        side.step(graph, labels)
+    answer.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def laid_out(n_beads: int) -> np.ndarray:
+    """(1, n_beads, 3) [Å], for a first step that loads and compiles what there is."""
+    return np.arange(3.0 * n_beads).reshape(1, n_beads, 3)
+
+
+def measure_memory(options: argparse.Namespace) -> dict[str, float]:
+    context = multiprocessing.get_context("spawn")
+    memory = {}
+    for name in SIDES:
+        answer = context.Queue()
+        child = context.Process(target=peak_memory, args=(name, options, answer))
+        child.start()
+        memory[name] = answer.get()
+        child.join()
+    return memory
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def print_agreement(sides: dict[str, Side], graph: Graph, labels: torch.Tensor) -> None:
+    """Loss, forces and gradient of both sides before the first step, ours against the peer's."""
+    ours, theirs = sides.values()
+    losses = [side.loss(graph, labels).item() for side in (ours, theirs)]
+    forces = [side.forces(graph).detach() for side in (ours, theirs)]
+    norms = [
+        torch.cat([w.grad.flatten() for w in side.weights if w.grad is not None]).norm().item()
+        for side in (ours, theirs)
+    ]
+    print(f"loss      {losses[0]:.6f} and {losses[1]:.6f}")
+    print(f"forces    largest difference {relative(*forces):.1e} of the largest force")
+    print(f"gradient  norm {norms[0]:.6f} and {norms[1]:.6f}")
+
+
+def alternate(steps: list[Callable], rounds: int) -> np.ndarray:
+    """Seconds per call, (rounds, len(steps)); each called twice before, to compile and to warm up."""
+    for step in steps:
+        step(), step()
+    times = np.empty((rounds, len(steps)))
+    for row in tqdm(times, disable=not sys.stderr.isatty()):
+        for k, step in enumerate(steps):
+            start = time.perf_counter()
+            step()
+            row[k] = time.perf_counter() - start
+    return times
+
+
+def run(options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    graph, labels = make_frames(options)
+    potential = make_potential(options)
+    sides = {name: make(copy.deepcopy(potential)) for name, make in SIDES.items()}
+    weights = sum(w.numel() for w in potential.parameters())
+    print(f"{options.frames} x {len(labels) // options.frames} beads, {graph.edges.shape[1]} edges, ", end="")
+    print(
+        f"{options.channels} channels, {weights} weights, {options.threads} threads, {options.rounds} rounds"
+    )
+    print_agreement(sides, graph, labels)
+    times = alternate([lambda s=side: s.step(graph, labels) for side in sides.values()], options.rounds)
+    memory = measure_memory(options)
+    print("program        ms/step   quartiles            ms/bead    peak memory [MiB]")
+    for name, column in zip(sides, 1e3 * times.T, strict=True):
+        low, middle, high = np.quantile(column, [0.25, 0.5, 0.75])
+        print(f"{name:<12} {middle:9.1f}   {low:.1f} to {high:.1f}   ", end="")
+        print(f"{middle / len(labels):9.4f}   {memory[name]:9.0f}")
+    print(f"memory ratio {memory['TorchMD-Net'] / memory['cgprot']:.2f}")
+    print(f"ratio {np.median(times[:, 1] / times[:, 0]):.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--structure", type=Path, help="a structure instead of the frames from examples/")
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--channels", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--rbf", type=int, default=32)
+    parser.add_argument("--cutoff", type=float, default=5.0, help="Å")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--device", default="cpu")
+    run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
