@@ -97,11 +97,12 @@ class Side:
         return loss.item()
 
 
-def our_side(potential: Potential) -> Side:
+def our_side(potential: Potential, intervals: int | None) -> Side:
+    potential.network.edge_intervals = intervals
     return Side(potential, lambda graph: potential.energy_and_forces(graph, create_graph=True)[1])
 
 
-def peer_side(potential: Potential) -> Side:
+def peer_side(potential: Potential, _: int | None) -> Side:
     spec = importlib.util.spec_from_file_location("peer", ROOT / "tests" / "model" / "peer.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -117,7 +118,7 @@ def peak_memory(name: str, options: argparse.Namespace, answer) -> None:
     torch.set_num_threads(options.threads)
     graph, labels = make_frames(options)
     small = build_graph(laid_out(4), np.ones(4, int), options.cutoff)
-    side = SIDES[name](make_potential(options))
+    side = SIDES[name](make_potential(options), options.tables)
     side.step(Graph(*(x.to(options.device) if isinstance(x, torch.Tensor) else x for x in small)), labels[:4])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(3):
@@ -177,7 +178,7 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     graph, labels = make_frames(options)
     potential = make_potential(options)
-    sides = {name: make(copy.deepcopy(potential)) for name, make in SIDES.items()}
+    sides = {name: make(copy.deepcopy(potential), options.tables) for name, make in SIDES.items()}
     weights = sum(w.numel() for w in potential.parameters())
     print(f"{options.frames} x {len(labels) // options.frames} beads, {graph.edges.shape[1]} edges, ", end="")
     print(
@@ -203,6 +204,12 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--rbf", type=int, default=32)
     parser.add_argument("--cutoff", type=float, default=5.0, help="Å")
+    parser.add_argument(
+        "--tables",
+        type=lambda text: int(text) or None,
+        default=512,
+        help="intervals of the tables of our edge networks; 0: the networks themselves",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--device", default="cpu")
