@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from cgprot.errors import InputError
+from cgprot.model.algebra import A, I, S, matrix_basis
 from cgprot.model.graph import Graph
-from cgprot.model.tensornet import A, Features, I, S, matrix_basis
+from cgprot.model.tensornet import Features
 
 Output = Literal[
     "bead_scalar",

@@ -267,18 +267,3 @@ def embed_species(first, last, start, sender, pair, forward, row, upstream, harm
                     a, b = fma(f, load(upstream, G + m * C), a), fma(f, load(upstream, H + m * C), b)
             store(out, 2 * C * i + c, a)
             store(out, 2 * C * i + C + c, b)
-
-
-@kernel
-def multiply(first, last, transpose_X, transpose_Y, X, Y, out):
-    """out_i = X_i Y_i, or with either factor transposed."""
-    for i in range(first, last):
-        out[i] = 0
-        for row in range(3):
-            for column in range(3):
-                for k in range(3):
-                    left = X[i, k, row] if transpose_X else X[i, row, k]
-                    right = Y[i, column, k] if transpose_Y else Y[i, k, column]
-                    target = out[i, row, column]
-                    for c in range(target.size):
-                        target[c] += left[c] * right[c]

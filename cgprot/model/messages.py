@@ -1,25 +1,18 @@
 """Sums over neighbours, and their derivatives of any order.
 
-On a CPU these sums decide the speed of training, so they run as compiled loops there. Both sums are forms
-Φ(G, ...) = Σ_i G_i · X_i that are linear in each argument on its own. The derivative of such a form by one
-argument, contracted with a vector in the place of that argument, is the form again: derivatives of
-derivatives need no new kernels.
+On a CPU they run as compiled loops; see `forms` for how these are differentiated.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cgprot.model import kernels
 from cgprot.model.edge_factor import EdgeFactor
 from cgprot.model.edges import undirected_pairs
-from cgprot.model.lanes import LANES
+from cgprot.model.forms import Derivative, Form, fill, fill_blocks, padded
 
 
 class Neighbours(NamedTuple):
@@ -55,7 +48,7 @@ def embed(harmonics: Tensor, factor: EdgeFactor, species: Tensor, near: Neighbou
     """
     if species.device.type != "cpu":
         return embed_in_full(harmonics, factor, species, near)
-    arguments = harmonics, factor.weight, _padded(factor.table), _padded(species)
+    arguments = harmonics, factor.weight, padded(factor.table), padded(species)
     return Derivative.apply(EMBEDDING, 0, (near, factor.row), None, *arguments)[..., : species.shape[-1]]
 
 
@@ -63,15 +56,8 @@ def pass_messages(factor: EdgeFactor, features: Tensor, near: Neighbours) -> Ten
     """M_i = Σ_j f(r_ij) X_j, part by part; f of P pairs, X (N, 9, C) -> (N, 9, C)."""
     if features.device.type != "cpu":
         return pass_messages_in_full(factor, features, near)
-    arguments = factor.weight, _padded(factor.table), _padded(features)
+    arguments = factor.weight, padded(factor.table), padded(features)
     return Derivative.apply(MESSAGES, 0, (near, factor.row), None, *arguments)[..., : features.shape[-1]]
-
-
-def multiply(X: Tensor, Y: Tensor) -> Tensor:
-    """The matrix product X Y, channel by channel; (N, 3, 3, C), (N, 3, 3, C) -> (N, 3, 3, C)."""
-    if X.device.type == "cpu":
-        return Derivative.apply(PRODUCT, 0, None, None, X, Y)
-    return multiply_in_full(X, Y)
 
 
 def embed_in_full(harmonics: Tensor, factor: EdgeFactor, species: Tensor, near: Neighbours) -> Tensor:
@@ -91,76 +77,24 @@ def pass_messages_in_full(factor: EdgeFactor, features: Tensor, near: Neighbours
     return torch.zeros_like(features).index_add(0, near.receiver, message)
 
 
-def multiply_in_full(X: Tensor, Y: Tensor) -> Tensor:
-    """`multiply` as written; for other devices, and for tests."""
-    return (X[:, :, :, None] * Y[:, None]).sum(2)
-
-
-def _padded(x: Tensor) -> Tensor:
-    """Zeros after the channels, to a multiple of what a kernel takes at once."""
-    missing = -x.shape[-1] % LANES
-    return torch.nn.functional.pad(x, (0, missing)) if missing else x
-
-
-class Derivative(torch.autograd.Function):
-    """∂Φ/∂(argument `slot`) of a form; the argument in that slot is ignored.
-
-    With u in the place of argument s:  u · ∂Φ/∂x_s = Φ(..., u, ...),  so its derivative by x_t is
-    ∂Φ/∂x_t at x_s = u.
-    """
-
-    @staticmethod
-    def forward(ctx, form, slot, near, *arguments):
-        ctx.form, ctx.slot, ctx.near = form, slot, near
-        ctx.save_for_backward(*arguments)
-        return form[slot](near, *[None if x is None else x.detach().contiguous() for x in arguments])
-
-    @staticmethod
-    def backward(ctx, upstream):
-        arguments = list(ctx.saved_tensors)
-        wanted = _wanted(ctx, arguments)
-        arguments[ctx.slot] = upstream
-        gradients = [
-            Derivative.apply(ctx.form, slot, ctx.near, *arguments) if go_on and slot != ctx.slot else None
-            for slot, go_on in enumerate(wanted)
-        ]
-        return None, None, None, *gradients
-
-
-def _wanted(ctx, arguments: list[Tensor | None]) -> list[bool]:
-    """The arguments whose derivative this backward pass goes on to use.
-
-    `needs_input_grad` is true of every weight on the way from the energy to the positions, and of every
-    position on the way from the loss to the weights.
-    """
-    nodes = iter(ctx.next_functions)  # of the tensors alone
-    return [x is not None and _is_executed(next(nodes)[0]) for x in arguments]
-
-
-def _is_executed(node: torch.autograd.graph.Node | None) -> bool:
-    if node is None or hasattr(node, "variable"):  # of a leaf torch does not tell
-        return node is not None
-    return torch._C._will_engine_execute_node(node)
-
-
 Edges = tuple[Neighbours, Tensor]  # and the table row of each pair
 
 
 def _send(edges: Edges, weight: Tensor, table: Tensor, features: Tensor) -> Tensor:
     near, row = edges
     indices = (near.start, near.sender, near.pair, row)
-    return _fill(kernels.send_features, torch.empty_like(features), *indices, weight, table, features)
+    return fill(kernels.send_features, torch.empty_like(features), *indices, weight, table, features)
 
 
 def _compare_weight(edges: Edges, upstream: Tensor, table: Tensor, features: Tensor) -> Tensor:
     near, row = edges
     out = features.new_empty(len(row), table.shape[1])
-    return _fill(kernels.compare_weight, out, near.pairs, row, upstream, table, features)
+    return fill(kernels.compare_weight, out, near.pairs, row, upstream, table, features)
 
 
 def _compare_table(edges: Edges, upstream: Tensor, weight: Tensor, table: Tensor, features: Tensor) -> Tensor:
     near, row = edges
-    return _fill_blocks(kernels.compare_table, table, near.pairs, row, upstream, weight, features)
+    return fill_blocks(kernels.compare_table, table, near.pairs, row, upstream, weight, features)
 
 
 def _embed_features(
@@ -169,7 +103,7 @@ def _embed_features(
     near, row = edges
     indices = (near.start, near.sender, near.pair, near.forward, row)
     out = species.new_empty(len(species), 9, species.shape[-1])
-    return _fill(kernels.embed_features, out, *indices, harmonics, weight, table, species)
+    return fill(kernels.embed_features, out, *indices, harmonics, weight, table, species)
 
 
 def _embed_harmonics(
@@ -177,7 +111,7 @@ def _embed_harmonics(
 ) -> Tensor:
     near, row = edges
     out = species.new_empty(len(row), 9)
-    return _fill(kernels.embed_harmonics, out, near.pairs, row, upstream, weight, table, species)
+    return fill(kernels.embed_harmonics, out, near.pairs, row, upstream, weight, table, species)
 
 
 def _embed_weight(
@@ -185,14 +119,14 @@ def _embed_weight(
 ) -> Tensor:
     near, row = edges
     out = species.new_empty(len(row), table.shape[1])
-    return _fill(kernels.embed_weight, out, near.pairs, row, upstream, harmonics, table, species)
+    return fill(kernels.embed_weight, out, near.pairs, row, upstream, harmonics, table, species)
 
 
 def _embed_table(
     edges: Edges, upstream: Tensor, harmonics: Tensor, weight: Tensor, table: Tensor, species: Tensor
 ) -> Tensor:
     near, row = edges
-    return _fill_blocks(kernels.embed_table, table, near.pairs, row, upstream, harmonics, weight, species)
+    return fill_blocks(kernels.embed_table, table, near.pairs, row, upstream, harmonics, weight, species)
 
 
 def _embed_species(
@@ -201,14 +135,8 @@ def _embed_species(
     near, row = edges
     indices = (near.start, near.sender, near.pair, near.forward, row)
     out = upstream.new_empty(len(upstream), 2, upstream.shape[-1])
-    return _fill(kernels.embed_species, out, *indices, upstream, harmonics, weight, table)
+    return fill(kernels.embed_species, out, *indices, upstream, harmonics, weight, table)
 
-
-def _multiply(X: Tensor, Y: Tensor, transpose: tuple[bool, bool]) -> Tensor:
-    return _fill(kernels.multiply, torch.empty_like(X), *transpose, X, Y)
-
-
-Form = tuple[Callable[..., Tensor], ...]
 
 # Φ(G, w, T, X) = Σ_i G_i · Σ_j (w T)_ij X_j; messages are symmetric, so X_j hears of G_i as i hears of X_j.
 MESSAGES: Form = (
@@ -225,43 +153,6 @@ EMBEDDING: Form = (
     lambda edges, G, Y, w, T, z: _embed_table(edges, G, Y, w, T, z),
     lambda edges, G, Y, w, T, z: _embed_species(edges, G, Y, w, T),
 )
-# Φ(G, X, Y) = Σ_i tr(G_iᵀ X_i Y_i)
-PRODUCT: Form = (
-    lambda _, G, X, Y: _multiply(X, Y, (False, False)),
-    lambda _, G, X, Y: _multiply(G, Y, (False, True)),
-    lambda _, G, X, Y: _multiply(X, G, (True, False)),
-)
-
-
-def _fill(kernel: Callable[..., None], out: Tensor, *inputs: Tensor | bool) -> Tensor:
-    """Run a kernel over the rows of `out`, shared among torch's threads."""
-    _share(kernel, len(out), 4 * torch.get_num_threads(), *inputs, out)
-    return out
-
-
-def _fill_blocks(kernel: Callable[..., None], like: Tensor, *inputs: Tensor) -> Tensor:
-    """Run a kernel over the blocks of channels of a new table, shared among torch's threads."""
-    out = torch.empty_like(like)
-    blocks = out.shape[-1] // LANES
-    _share(kernel, blocks, blocks, *inputs, out)
-    return out
-
-
-def _share(kernel: Callable[..., None], n_rows: int, n_tasks: int, *arguments: Tensor | bool) -> None:
-    arrays = [x.numpy() if isinstance(x, Tensor) else x for x in arguments]
-    n_threads = torch.get_num_threads()
-    if n_threads == 1:
-        kernel(0, n_rows, *arrays)
-        return
-    bounds = np.linspace(0, n_rows, n_tasks + 1).astype(int).tolist()
-    tasks = [_pool(n_threads).submit(kernel, *rows, *arrays) for rows in pairwise(bounds)]
-    for task in tasks:
-        task.result()
-
-
-@cache
-def _pool(n_threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_threads)
 
 
 @cache

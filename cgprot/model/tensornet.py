@@ -25,36 +25,18 @@ Shapes: N beads, P undirected pairs, C channels, K radial functions.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from cgprot.model.algebra import I, anticommutator, dot_parts, map_parts, matrix_product, scale_parts
 from cgprot.model.charge import Charge, Factors, product_factors
 from cgprot.model.edge_factor import EdgeNetwork
 from cgprot.model.graph import Graph
-from cgprot.model.messages import Neighbours, embed, multiply, pass_messages
+from cgprot.model.messages import Neighbours, embed, pass_messages
 from cgprot.model.radial import BASES
-
-I, A, S = slice(0, 1), slice(1, 4), slice(4, 9)
-
-
-@cache
-def matrix_basis(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(9, 9), rows orthonormal, each a flattened matrix: one for I, three for A, five for S."""
-    basis = torch.zeros(9, 3, 3, dtype=torch.float64)
-    basis[0] = torch.eye(3, dtype=torch.float64) / math.sqrt(3)
-    for k, (row, column) in enumerate([(2, 1), (0, 2), (1, 0)]):  # the matrix of v × ...
-        basis[1 + k, row, column] = 1 / math.sqrt(2)
-        basis[1 + k, column, row] = -1 / math.sqrt(2)
-    for k, (row, column) in enumerate([(0, 1), (1, 2), (0, 2)]):
-        basis[4 + k, row, column] = basis[4 + k, column, row] = 1 / math.sqrt(2)
-    basis[7, 0, 0], basis[7, 1, 1] = 1 / math.sqrt(2), -1 / math.sqrt(2)
-    basis[8, 0, 0] = basis[8, 1, 1] = -1 / math.sqrt(6)
-    basis[8, 2, 2] = 2 / math.sqrt(6)
-    return basis.reshape(9, 9).to(device, dtype)
 
 
 def harmonics(direction: Tensor) -> Tensor:
@@ -73,8 +55,14 @@ def harmonics(direction: Tensor) -> Tensor:
 
 
 def squared_norm(X: Tensor) -> Tensor:
-    """‖X‖², Frobenius; (N, m, C) -> (N, C)."""
-    return (X * X).sum(1)
+    """‖X‖², Frobenius; (N, 9, C) -> (N, C)."""
+    return dot_parts(X, X).sum(1)
+
+
+def shrink(X: Tensor) -> Tensor:
+    """X / (‖X‖² + 1); (N, 9, C) -> (N, 9, C)."""
+    factor = 1 / (squared_norm(X) + 1)
+    return scale_parts(factor[:, None].expand(-1, 3, -1), X)
 
 
 class PartLinear(nn.Module):
@@ -85,15 +73,7 @@ class PartLinear(nn.Module):
         self.parts = nn.ModuleList(nn.Linear(channels, channels, bias=False) for _ in range(3))
 
     def forward(self, X: Tensor) -> Tensor:
-        return torch.cat([linear(X[:, part]) for linear, part in zip(self.parts, (I, A, S), strict=True)], 1)
-
-
-def matrix_product(X: Tensor, Y: Tensor) -> Tensor:
-    """X Y, channel by channel; (N, 9, C), (N, 9, C) -> (N, 9, C)."""
-    basis = matrix_basis(X.dtype, X.device)
-    X = (basis.T @ X).unflatten(1, (3, 3))  # (N, 3, 3, C)
-    Y = (basis.T @ Y).unflatten(1, (3, 3))  # (N, 3, 3, C)
-    return basis @ multiply(X, Y).flatten(1, 2)
+        return map_parts(torch.stack(list(self.parts.parameters())), X)
 
 
 def layers_with_silu(*widths: int) -> nn.Sequential:
@@ -136,12 +116,7 @@ class Embedding(nn.Module):
         own = math.sqrt(3) * species.sum(1) * self.radial(basis_at_0).chunk(3)[0]  # (N, C)
         X = torch.cat([X[:, I] + own[:, None], X[:, 1:]], dim=1)
         gate = self.gate(self.norm(squared_norm(X))).unflatten(1, (3, -1))  # (N, 3, C)
-        return self.linear(X) * spread(gate)
-
-
-def spread(parts: Tensor) -> Tensor:
-    """One number for each of I, A, S -> one for each coefficient; (N, 3, C) -> (N, 9, C)."""
-    return torch.cat([parts[:, :1], parts[:, 1:2].expand(-1, 3, -1), parts[:, 2:].expand(-1, 5, -1)], dim=1)
+        return scale_parts(gate, self.linear(X))
 
 
 class Interaction(nn.Module):
@@ -167,17 +142,17 @@ class Interaction(nn.Module):
     def forward(
         self, X: Tensor, edges: EdgeNetwork, basis_at_0: Tensor, near: Neighbours, factors: Factors
     ) -> Tensor:
-        factor_at_0 = self.radial(basis_at_0).view(1, 3, -1)  # (1, 3, C)
-        X = X / (squared_norm(X) + 1)[:, None]
+        factor_at_0 = self.radial(basis_at_0).view(1, 3, -1).expand(len(X), -1, -1)  # (N, 3, C)
+        X = shrink(X)
         Y = self.linear_in(X)  # (N, 9, C)
-        M = pass_messages(edges.factors(self.radial), Y, near) + spread(factor_at_0) * Y
+        M = pass_messages(edges.factors(self.radial), Y, near) + scale_parts(factor_at_0, Y)
         if self.group == "O(3)":
-            D = matrix_product(Y, M) + matrix_product(M, Y)
+            D = anticommutator(Y, M)
         else:
             D = 2 * matrix_product(Y, M)
         if factors.product is not None:
             D = factors.product * D
-        dX = self.linear_out(D / (squared_norm(D) + 1)[:, None])
+        dX = self.linear_out(shrink(D))
         X = X + dX
         square = matrix_product(dX, dX)
         return X + (square if factors.square is None else factors.square * square)
@@ -250,5 +225,5 @@ class TensorNet(nn.Module):
         X = self.embedding(graph.bead_type, vector / distance[:, None], edges, basis_at_0, near)  # (N, 9, C)
         for layer in self.layers:
             X = layer(X, edges, basis_at_0, near, factors)
-        invariants = torch.cat([squared_norm(X[:, part]) for part in (I, A, S)], dim=1)  # (N, 3 C)
+        invariants = dot_parts(X, X).flatten(1)  # (N, 3 C)
         return Features(nn.functional.silu(self.linear(self.norm(invariants))), X)

@@ -45,11 +45,6 @@ CASES = {
         passing(messages.pass_messages_in_full),
         [("P", 4), (5, 4, 3, "C"), ("N", 9, "C")],
     ),
-    "multiply": (
-        lambda X, Y, near: messages.multiply(X, Y),
-        lambda X, Y, near: messages.multiply_in_full(X, Y),
-        [("N", 3, 3, "C"), ("N", 3, 3, "C")],
-    ),
 }
 
 
