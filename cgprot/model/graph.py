@@ -90,7 +90,7 @@ def build_graph(
         raise InputError(f"charges of shape {np.shape(charge)} do not fit {n_beads} beads: give one per bead")
     boxes = None if box is None else _for_each(box, (n_systems, 3, 3), "box")
     edges, offset = _edges_of_all(positions, cutoff, boxes)
-    centred = positions - positions.mean(axis=1, keepdims=True)
+    centred = positions - positions.mean(axis=1, keepdims=True) if n_beads else positions
 
     def tensor(values: np.ndarray | None) -> torch.Tensor | None:
         return None if values is None else torch.as_tensor(np.array(values)).to(dtype)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from cgprot.errors import InputError
 from cgprot.model.graph import Graph
-from cgprot.model.pairs import bonded, pair_distances, shortest, sum_pairs
+from cgprot.model.pairs import bond_vectors, bonded, pair_distances, sum_pairs
 from cgprot.model.radial import cosine_cutoff
 from cgprot.units import COULOMB
 
@@ -87,8 +87,8 @@ class HarmonicBonds(Prior):
             at = int(k.isnan().nonzero()[0, 0])
             types = [int(graph.bead_type[bead[at]]) for bead in (first, second)]
             raise InputError(f"no bond term for bead types {types}: add one to priors.bonds.terms")
-        vector = shortest(graph.positions[first] - graph.positions[second], graph, first)
-        energy = 0.5 * k * (torch.linalg.vector_norm(vector, dim=1) - length) ** 2
+        distance = torch.linalg.vector_norm(bond_vectors(graph), dim=1)
+        energy = 0.5 * k * (distance - length) ** 2
         return sum_pairs(energy, first, graph)
 
     def _table(self, graph: Graph) -> Tensor:
@@ -242,8 +242,8 @@ def excluded_of(graph: Graph, prior: ExcludedVolume | Coulomb) -> Tensor | None:
     """Which edges join beads too few bonds apart, (n_edges,) bool."""
     if prior.exclude_bonds == 0:
         return None
-    bonds = bonds_of(graph, f"{type(prior).__name__} with exclude_bonds = {prior.exclude_bonds}")
-    return bonded(graph.edges, bonds, prior.exclude_bonds, len(graph.positions))
+    bonds_of(graph, f"{type(prior).__name__} with exclude_bonds = {prior.exclude_bonds}")
+    return bonded(graph, prior.exclude_bonds)
 
 
 def per_type(values: tuple[float, ...], graph: Graph, name: str) -> Tensor:

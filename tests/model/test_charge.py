@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from test_laws import BROKEN
 
 from cgprot.errors import InputError
 from cgprot.model.graph import build_graph, join_graphs
@@ -45,34 +44,6 @@ def test_input_that_would_do_nothing_or_spread_is_refused(config):
 def test_charges_that_fit_no_beads_are_refused(shape):
     with pytest.raises(InputError, match="charges of shape"):
         build_graph(laws.cluster(), laws.TYPES, 4.0, charge=np.zeros(shape))
-
-
-INPUTS = {
-    "bead": {"charge": "bead"},
-    "total": {"charge": "total"},
-    "total and spin": {"charge": "total", "spin": True},
-    "spin": {"spin": True},
-}
-NOT_LOCAL = {"total", "total and spin"}
-
-
-@pytest.mark.parametrize("group", ["O(3)", "SO(3)"])
-@pytest.mark.parametrize("inputs", INPUTS)
-@pytest.mark.parametrize("law", BROKEN, ids=lambda law: law.__name__)
-def test_law_holds_with_charge_and_spin(law, inputs, group):
-    if law is laws.mirror_image_has_the_same_energy and group == "SO(3)":
-        group = "O(3)"
-    potential = potential_of(layers=2, group=group, **INPUTS[inputs])
-    if law is laws.far_apart_energies_add and inputs in NOT_LOCAL:
-        with pytest.raises(AssertionError):
-            law(potential)
-    else:
-        law(potential)
-
-
-@pytest.mark.parametrize("law", BROKEN, ids=lambda law: law.__name__)
-def test_law_holds_with_gaussians(law):
-    law(potential_of(layers=1, basis="gauss"))
 
 
 def energy_at(potential: Potential, **states) -> float:

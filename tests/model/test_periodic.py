@@ -73,9 +73,9 @@ def test_forces_are_the_slope_of_the_energy(potential):
 
 
 def test_parameter_gradient_of_the_forces_is_exact(potential, monkeypatch):
-    monkeypatch.setattr(laws, "graph_of", lambda *_: in_box())
+    monkeypatch.setattr(laws, "graph_of", lambda *_, **__: in_box())
     monkeypatch.setattr(laws, "cluster", lambda **_: None)
-    laws.parameter_gradient_of_the_forces_is_exact(potential)
+    laws.derivative_by_the_parameters_is_exact(potential)
 
 
 @pytest.mark.parametrize("image", [(1, 0, 0), (0, -2, 1), (5, 3, -4)])

@@ -12,7 +12,7 @@ from torchmdnet.priors import ZBL as PeerZBL
 from cgprot.errors import InputError
 from cgprot.model.checkpoint import load_model, save_model
 from cgprot.model.graph import build_graph, join_graphs
-from cgprot.model.pairs import bonded
+from cgprot.model.pairs import bonded, edge_vectors
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.model.priors import ZBL, BondTerm, Coulomb, ExcludedVolume, HarmonicBonds, Priors, atomic_numbers
 from cgprot.units import COULOMB
@@ -145,7 +145,7 @@ def test_reaction_field_is_openmms(box):
     (gradient,) = torch.autograd.grad(energy.sum(), where)
     expected, forces = openmm_reaction_field(positions, CHARGES, CHAIN, 6.0, 78.5, box)
     # OpenMM rounds the Coulomb constant to nine digits.
-    assert float(energy) == pytest.approx(expected, rel=2e-7)
+    assert energy.item() == pytest.approx(expected, rel=2e-7)
     np.testing.assert_allclose(-gradient, forces, rtol=0, atol=1e-6 * np.abs(forces).max())
 
 
@@ -182,9 +182,27 @@ def test_work_done_is_the_difference_of_energies(prior, attributes):
 
 @pytest.mark.parametrize("at_most", [1, 2, 3])
 def test_excluded_edges_are_those_along_the_chain(at_most):
-    every = torch.tensor([(i, j) for i in range(10) for j in range(10) if i != j]).T
-    near = (every[0] - every[1]).abs() <= at_most
-    assert torch.equal(bonded(every, torch.from_numpy(CHAIN.T.copy()), at_most, 10), near)
+    graph = build_graph(laws.cluster(), laws.TYPES, 100.0, bonds=CHAIN)
+    assert graph.edges.shape[1] == 90
+    near = (graph.edges[0] - graph.edges[1]).abs() <= at_most
+    assert torch.equal(bonded(graph, at_most), near)
+
+
+def test_only_the_bonded_image_is_excluded():
+    """A zigzag that leaves the box: only the image at the end of the bond counts as bonded."""
+    bead = np.arange(6)[:, None]
+    positions = np.array([1.4, 0, 0]) * bead + np.array([0, 0.5, 0]) * (bead % 2)
+    box = np.diag([5.5, 6.0, 6.0])
+    chain = np.array([[i, i + 1] for i in range(5)])
+    wrapped = positions - np.array([5.5, 0, 0]) * (positions[:, :1] > 5.5)
+    for where in (positions, wrapped):
+        graph = build_graph(where[None], laws.TYPES[:6], 5.0, torch.float64, bonds=chain, box=box)
+        excluded = bonded(graph, 2)
+        assert excluded.sum() == 2 * (5 + 4)
+        receiver, sender = graph.edges[:, excluded]
+        distance = torch.linalg.vector_norm(edge_vectors(graph), dim=1)[excluded]
+        direct = torch.from_numpy(np.linalg.norm(positions[receiver] - positions[sender], axis=1))
+        torch.testing.assert_close(distance, direct)
 
 
 def test_priors_without_bonds_or_charges_say_what_is_missing():
