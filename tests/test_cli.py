@@ -8,7 +8,7 @@ import MDAnalysis
 import numpy as np
 import pytest
 
-from cgprot.files.dataset import read_dataset
+from cgprot.files.dataset import read_dataset, write_dataset
 
 
 def test_sample_map_label(call, tmp_path):
@@ -100,8 +100,9 @@ def test_an_unexpected_failure_is_one_line_too(call, monkeypatch, tmp_path, exam
         call(*line)
 
 
-def test_a_closed_pipe_is_no_failure(examples):
-    command = [sys.executable, "-m", "cgprot", "evaluate", "heavy-demo", str(examples / "chignolin_300K.h5")]
+def test_a_closed_pipe_is_no_failure(chignolin, tmp_path):
+    write_dataset(tmp_path / "few.h5", {"chignolin/300/0": chignolin})
+    command = [sys.executable, "-m", "cgprot", "evaluate", "heavy-demo", str(tmp_path / "few.h5")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (0, "")
