@@ -86,9 +86,14 @@ def partial_charges(system: openmm.System) -> list[float]:
     return [charge.value_in_unit(unit.elementary_charge) for charge in charges]
 
 
+def openmm_platforms() -> list[str]:
+    """The platforms that OpenMM has here."""
+    return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+
+
 def refuse_missing_platform(platform: str) -> None:
     """Raise UsageError if OpenMM has no such platform here."""
-    there = [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+    there = openmm_platforms()
     if platform not in there:
         raise UsageError(f"--platform {platform}: not on this computer: choose from {', '.join(there)}")
 
