@@ -102,7 +102,7 @@ def speed(seconds: float = _TIMED_SECONDS) -> Finding:
     rng = np.random.default_rng(0)
     lattice = np.stack(np.meshgrid(*[np.arange(_EDGE)] * 3, indexing="ij"), axis=-1).reshape(1, -1, 3)
     positions = lattice * _SPACING + rng.uniform(-0.2, 0.2, size=lattice.shape)
-    bead_type = rng.integers(1, potential.config.n_types + 1, size=positions.shape[1])
+    bead_type = rng.integers(1, potential.config.n_types + 1, size=(positions.shape[1],))
     forces = engine_forces(tabulate(potential, _INTERVALS), bead_type, replicas=1)
     mass = np.full(positions.shape[1], 14.0)
     # No temperature, and friction without end: the lattice is no protein and is to stay where it is.
