@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 DRAWS = 400
+FEWEST_BLOCKS = 5  # of fewer one cannot tell how they vary
 MOST_BLOCKS = 200  # of one group; more are joined with their neighbours
 
 
@@ -45,14 +46,16 @@ def interval(sums: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndar
 
     Returns
     -------
-    low, high : (2,); NaN of a single block
+    low, high : (2,); NaN of fewer than FEWEST_BLOCKS
     """
     n_blocks = len(sums)
-    if n_blocks < 2:
+    if n_blocks < FEWEST_BLOCKS:
         return np.full(2, np.nan), np.full(2, np.nan)
     if n_blocks > MOST_BLOCKS:
         sums = np.add.reduceat(sums, np.linspace(0, n_blocks, MOST_BLOCKS, endpoint=False).astype(int))
-    drawn = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=DRAWS)
+    n = len(sums)
+    # n - 1 of n: their variance is that of the mean without bias (Rao and Wu, J. Am. Stat. Assoc. 83, 231).
+    drawn = np.random.default_rng(0).multinomial(n - 1, np.full(n, 1 / n), size=DRAWS)
     values = ratios(drawn @ sums)  # (2, DRAWS)
     tail = 50 * (1 - level)
     return np.percentile(values, tail, axis=1), np.percentile(values, 100 - tail, axis=1)

@@ -86,6 +86,7 @@ def _draw_spread(axes: Axes, evaluation: Evaluation, quality: SpreadQuality) -> 
     highest = 1.05 * max(spread.max(), error.max())
     axes.plot([0, highest], [0, highest], color="black", linewidth=0.6)
     axes.set(xlim=(0, highest), ylim=(0, highest), aspect="equal")
-    axes.set(xlabel="spread of the committee [kcal/mol/Å]", ylabel="RMSE to the mean force [kcal/mol/Å]")
+    to = "labels" if np.isnan(evaluation.rows[0].noise_floor) else "mean force"
+    axes.set(xlabel="spread of the committee [kcal/mol/Å]", ylabel=f"RMSE to the {to} [kcal/mol/Å]")
     axes.set_title(f"AUROC of frames {quality.auroc_frames:.2f}", fontsize="medium")
     axes.legend(frameon=False, fontsize="small")

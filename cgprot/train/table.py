@@ -110,7 +110,7 @@ def in_words(report: Report) -> list[str]:
         low, high = row.mean_force_rmse_low, row.mean_force_rmse_high
         said += [f"error of the mean force: {row.mean_force_rmse:.3g} kcal/mol/Å{_between(low, high, '.3g')}"]
     said += [f"intervals: 95 %, from {evaluation.n_blocks} blocks of the {evaluation.n_frames} frames"]
-    return said + (_committee_in_words(report.size, report.quality) if report.quality else [])
+    return said + (_committee_in_words(report) if report.quality else [])
 
 
 def _percent(row: ErrorRow) -> str:
@@ -127,11 +127,14 @@ def _below(limit: float) -> str:
     return "" if math.isnan(limit) else f", below {limit:.3g} kcal/mol/Å"
 
 
-def _committee_in_words(size: int, quality: SpreadQuality) -> list[str]:
+def _committee_in_words(report: Report) -> list[str]:
+    quality, row = report.quality, report.evaluation.rows[0]
+    assert quality is not None
+    noise = ", noise included" if math.isnan(row.noise_floor) else ""
     between = _between(quality.auroc_frames_low, quality.auroc_frames_high, ".2f")
     return [
-        f"committee of {size}: spread {quality.rms_spread:.3g}, error of its mean force "
-        f"{quality.rms_error:.3g} kcal/mol/Å",
+        f"committee of {report.size}: spread {quality.rms_spread:.3g}, error of its mean force "
+        f"{quality.rms_error:.3g} kcal/mol/Å{noise}",
         "AUROC of the spread against the true error, worst tenth against the rest: "
         f"frames {quality.auroc_frames:.2f}{between}, beads {quality.auroc_beads:.2f}",
     ]

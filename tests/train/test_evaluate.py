@@ -77,6 +77,8 @@ def test_groups_add_up():
     assert names["temperature"] == ["300 K", "1000 K"]
     assert names["residue"] == ["A", "ALA", "GLY"]
     assert set(names["entry"]) == set(entries)
+    (glycine,) = (row for row in rows if row.name == "GLY")
+    np.testing.assert_allclose(glycine.rmse, 0.5 * np.sqrt(np.mean(frames.forces[:, 3:] ** 2)), rtol=1e-5)
     total = rows[0]
     for group in GROUPS:
         parts = [row for row in rows if row.group == group]
@@ -108,6 +110,18 @@ def test_interval_holds_the_truth_as_often_as_it_says():
     assert 0.85 < coverage(correlated_for=10, by_block=True) <= 1
 
 
+def test_interval_is_as_wide_as_the_errors_scatter():
+    """The standard error of a mean of five blocks, not √(4/5) of it."""
+    rng, widths, means = np.random.default_rng(5), [], []
+    for _ in range(300):
+        square = 0.1 + 0.01 * rng.normal(size=5)
+        sums = np.stack([np.ones(5), square, square, np.ones(5), np.zeros(5)], axis=1)
+        low, high = interval(sums, level=0.68)
+        widths.append((high[1] - low[1]) / 2)
+        means.append(square.mean())
+    np.testing.assert_allclose(np.mean(np.square(widths)), np.var(means), rtol=0.15)
+
+
 def test_frames_taken_for_independent_would_be_too_sure():
     assert coverage(correlated_for=10, by_block=False) < 0.7
 
@@ -117,7 +131,7 @@ def test_many_blocks_are_joined_without_loss_of_any():
     sums = rng.random((1001, 5)) * [1, 0.1, 1, 1, 0]
     low, high = interval(sums)
     assert low[1] < ratios(sums.sum(0))[1] < high[1]
-    assert np.isnan(interval(sums[:1])).all()
+    assert np.isnan(interval(sums[:4])).all()
 
 
 def test_labels_that_are_all_noise_explain_nothing():
@@ -152,7 +166,7 @@ def committee(tmp_path):
         extra = {"committee": {"member": number, "size": 2}}
         potential = Potential(ModelConfig(channels=8, rbf=8))
         save_model(folder / "model.safetensors", potential, "heavy", "abc", {}, extra)
-    write_dataset(tmp_path / "set.h5", {"s/300/0": springs.spring_frames(12, 0, noise=0.5)})
+    write_dataset(tmp_path / "set.h5", {"s/300/0": springs.spring_frames(30, 0, noise=0.5)})
     return tmp_path / "committee"
 
 
