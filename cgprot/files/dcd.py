@@ -1,7 +1,7 @@
 """DCD trajectories that survive a kill: appended frame by frame, cut back to a frame on resume.
 
 The layout is CHARMM's as MDAnalysis, mdtraj, OpenMM and VMD read it: little endian, float32,
-neither unit cell nor fixed atoms.
+no fixed atoms, and a unit cell where a run has one.
 """
 
 import os
@@ -15,6 +15,8 @@ from cgprot.errors import InputError, StorageError
 from cgprot.files.growing import GrowingFile, Mark
 from cgprot.units import AKMA_PS
 
+Cell = tuple[float, float, float, float, float, float]
+
 _TITLE = b"cgprot".ljust(80)
 # Three Fortran records, each between its own length: control, title, number of atoms.
 _HEADER = struct.Struct("<i4s9if10ii ii80si iii")
@@ -22,6 +24,8 @@ _FRAME_COUNT_AT = 8
 _LAST_STEP_AT = 20
 _LARGEST = 2**31 - 1
 _CHARMM_VERSION = 24
+_HAS_CELL = 12  # the field of the header
+_CELL_ORDER = (0, 5, 1, 4, 3, 2)  # a, gamma, b, beta, alpha, c, as MDAnalysis, mdtraj, OpenMM and VMD read it
 
 
 class DcdFile:
@@ -32,15 +36,29 @@ class DcdFile:
     n_beads : beads in a frame
     interval_steps : steps between frames
     n_frames : frames written so far
+    cell : edges [Å] and angles [degrees] of the periodic box, the same in every frame, or None
     """
 
-    def __init__(self, file: GrowingFile, n_beads: int, interval_steps: int, n_frames: int = 0) -> None:
-        self._file = file
+    def __init__(
+        self,
+        file: GrowingFile,
+        n_beads: int,
+        interval_steps: int,
+        n_frames: int = 0,
+        cell: Cell | None = None,
+    ) -> None:
+        self._file, self.cell = file, cell
         self.n_beads, self.interval_steps, self.n_frames = n_beads, interval_steps, n_frames
 
     @classmethod
     def create(
-        cls, path: Path, n_beads: int, interval_steps: int, timestep_ps: float, start_step: int = 0
+        cls,
+        path: Path,
+        n_beads: int,
+        interval_steps: int,
+        timestep_ps: float,
+        start_step: int = 0,
+        cell: Cell | None = None,
     ) -> "DcdFile":
         """Write the header of a new file; its first frame is that of `start_step`.
 
@@ -52,8 +70,8 @@ class DcdFile:
         for name, number in (("step", start_step), ("interval in steps", interval_steps)):
             if not 0 <= number <= _LARGEST:
                 raise InputError(f"{path}: {name} {number:.6g} does not fit into a DCD: keep it below 2**31")
-        header = _header(n_beads, interval_steps, timestep_ps, start_step)
-        return cls(GrowingFile.create(path, header), n_beads, interval_steps)
+        header = _header(n_beads, interval_steps, timestep_ps, start_step, cell is not None)
+        return cls(GrowingFile.create(path, header), n_beads, interval_steps, cell=cell)
 
     @classmethod
     def reopen(cls, path: Path, mark: Mark) -> "DcdFile":
@@ -65,7 +83,13 @@ class DcdFile:
             if it is no such file, ends before, or a frame that is to be kept is damaged
         """
         header, n_frames = check_dcd(path, mark)
-        file = cls(GrowingFile.reopen(path, mark), header["n_beads"], header["interval_steps"], n_frames)
+        file = cls(
+            GrowingFile.reopen(path, mark),
+            header["n_beads"],
+            header["interval_steps"],
+            n_frames,
+            cell_of_dcd(path),
+        )
         file.sync()
         return file
 
@@ -76,7 +100,10 @@ class DcdFile:
 
     def append(self, values: np.ndarray) -> None:
         """Write one frame, (n_beads, 3), positions in Å where the file is to be read as a DCD."""
-        frame = np.empty(1, dtype=_frame_type(self.n_beads))
+        frame = np.empty(1, dtype=_frame_type(self.n_beads, self.cell is not None))
+        if self.cell is not None:
+            frame["cell"] = [self.cell[i] for i in _CELL_ORDER]
+            frame["cell_head"] = frame["cell_tail"] = frame["cell"].nbytes
         for axis, name in enumerate("xyz"):
             frame[name] = values[:, axis]
             frame[name + "_head"] = frame[name + "_tail"] = 4 * self.n_beads
@@ -100,16 +127,18 @@ def check_dcd(path: Path, mark: Mark) -> tuple[dict, int]:
         if it is no such file, ends before, or one of those frames is damaged
     """
     header, frames = _open_frames(path)
-    n_frames, rest = divmod(mark.size - _HEADER.size, _frame_type(header["n_beads"]).itemsize)
+    n_frames, rest = divmod(
+        mark.size - _HEADER.size, _frame_type(header["n_beads"], header["has_cell"]).itemsize
+    )
     whole = _count_whole(frames)
     if whole < n_frames or rest:
         raise StorageError(f"{path}: holds {whole} whole frames, not {n_frames}: restore it from a copy")
     return header, n_frames
 
 
-def _header(n_beads: int, interval_steps: int, timestep_ps: float, start_step: int) -> bytes:
+def _header(n_beads: int, interval_steps: int, timestep_ps: float, start_step: int, has_cell: bool) -> bytes:
     control = [0, start_step, interval_steps, 0, 0, 0, 0, 0, 0]
-    flags = [0] * 9 + [_CHARMM_VERSION]
+    flags = [int(has_cell)] + [0] * 8 + [_CHARMM_VERSION]
     return _HEADER.pack(
         84, b"CORD", *control, timestep_ps / AKMA_PS, *flags, 84,
         4 + len(_TITLE), 1, _TITLE, 4 + len(_TITLE),
@@ -117,8 +146,10 @@ def _header(n_beads: int, interval_steps: int, timestep_ps: float, start_step: i
     )  # fmt: skip
 
 
-def _frame_type(n_beads: int) -> np.dtype:
+def _frame_type(n_beads: int, has_cell: bool) -> np.dtype:
     fields: list[tuple] = []
+    if has_cell:
+        fields += [("cell_head", "<i4"), ("cell", "<f8", (len(_CELL_ORDER),)), ("cell_tail", "<i4")]
     for name in "xyz":
         fields += [(name + "_head", "<i4"), (name, "<f4", (n_beads,)), (name + "_tail", "<i4")]
     return np.dtype(fields)
@@ -132,13 +163,14 @@ def _open_frames(path: Path) -> tuple[dict, np.ndarray]:
             fields = _HEADER.unpack(stream.read(_HEADER.size))
     except (OSError, struct.error) as error:
         raise StorageError(f"{path}: not a readable DCD ({error}): check the path")
-    expected = _HEADER.unpack(_header(fields[-2], fields[4], 0.0, fields[3]))
+    has_cell = fields[_HAS_CELL] == 1
+    expected = _HEADER.unpack(_header(fields[-2], fields[4], 0.0, fields[3], has_cell))
     alike = [i for i in range(len(fields)) if i not in (2, 5, 11)]
     if fields[-2] <= 0 or any(fields[i] != expected[i] for i in alike):
         raise StorageError(f"{path}: not a DCD that cgprot wrote: read it with MDAnalysis")
     header = {"start_step": fields[3], "interval_steps": fields[4], "n_beads": fields[-2]}
-    header["timestep_ps"] = fields[11] * AKMA_PS
-    kind = _frame_type(header["n_beads"])
+    header |= {"timestep_ps": fields[11] * AKMA_PS, "has_cell": has_cell}
+    kind = _frame_type(header["n_beads"], has_cell)
     n_frames = (size - _HEADER.size) // kind.itemsize
     if n_frames == 0:
         return header, np.empty(0, dtype=kind)
@@ -148,10 +180,19 @@ def _open_frames(path: Path) -> tuple[dict, np.ndarray]:
 def _count_whole(frames: np.ndarray) -> int:
     """Frames before the first whose record marks are not the length of the record."""
     whole = np.ones(len(frames), dtype=bool)
-    for name in "xyz":
+    for name in ("cell", *"xyz") if "cell" in (frames.dtype.names or ()) else "xyz":
         length = frames.dtype[name].itemsize
         whole &= (frames[name + "_head"] == length) & (frames[name + "_tail"] == length)
     return len(frames) if whole.all() else int(whole.argmin())
+
+
+def cell_of_dcd(path: Path) -> Cell | None:
+    """Edges [Å] and angles [degrees] of the periodic box that a file of `DcdFile` states, if any."""
+    header, frames = _open_frames(path)
+    if not header["has_cell"] or len(frames) == 0:
+        return None
+    stored = dict(zip(_CELL_ORDER, frames["cell"][0].tolist(), strict=True))
+    return stored[0], stored[1], stored[2], stored[3], stored[4], stored[5]
 
 
 def frames_of_dcd(path: Path) -> tuple[int, Iterator[tuple[np.ndarray, float]]]:

@@ -11,9 +11,8 @@ from scipy.spatial.transform import Rotation
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.engine.neighbours import list_pairs
 from cgprot.errors import InputError, UsageError
+from cgprot.files.dcd import Cell
 from cgprot.units import PER_CUBIC_ANGSTROM_PER_MILLIMOLAR
-
-Cell = tuple[float, float, float, float, float, float]
 
 _CHAIN_NAMES = ascii_uppercase + ascii_lowercase + digits  # a PDB has one character
 _NEAREST_COPIES = 4.0  # Å between beads of two copies: about van der Waals contact of heavy atoms

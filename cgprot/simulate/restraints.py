@@ -1,6 +1,5 @@
 """Harmonic restraints on distances and on the RMSD to a reference, added to a model's forces."""
 
-import json
 import tomllib
 from collections.abc import Callable
 from functools import cached_property
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError
-from cgprot.files.folder import sha256_of, write_text
+from cgprot.files.folder import sha256_of
 from cgprot.files.universe import bead_universe
 from cgprot.simulate.start import load_start
 
@@ -101,11 +100,9 @@ class Restraints(_Strict):
     def all(self) -> list[DistanceRestraint | RmsdRestraint]:
         return [*self.distance, *self.rmsd]
 
-    def save(self, folder: Path) -> dict:
-        """Write them into a run folder, for its resumption; returns what run.json says of them."""
-        path = Path(folder) / RESTRAINTS_FILE
-        write_text(path, json.dumps(self.model_dump(mode="json")) + "\n")
-        return {"file": RESTRAINTS_FILE, "sha256": sha256_of(path)}
+    def text(self) -> str:
+        """What RESTRAINTS_FILE of a run folder holds, for its resumption."""
+        return self.model_dump_json() + "\n"
 
 
 def deviations(positions: np.ndarray, reference: np.ndarray) -> np.ndarray:

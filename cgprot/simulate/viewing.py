@@ -7,7 +7,7 @@ from pathlib import Path
 import MDAnalysis
 from tqdm import tqdm
 
-from cgprot.files.dcd import frames_of_dcd
+from cgprot.files.dcd import cell_of_dcd, frames_of_dcd
 from cgprot.files.folder import write_whole
 
 
@@ -31,8 +31,9 @@ def _copy(trajectory: Path, path: Path) -> None:
     n_beads, frames = frames_of_dcd(trajectory)
     universe = MDAnalysis.Universe.empty(n_beads, trajectory=True)
     step = universe.trajectory.ts
+    step.dimensions = cell_of_dcd(trajectory)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no box: there is none
+        warnings.simplefilter("ignore")  # no box: most have none
         with MDAnalysis.coordinates.XTC.XTCWriter(str(path), n_beads) as writer:
             for number, (positions, time_ps) in enumerate(
                 tqdm(frames, desc=trajectory.name, disable=not sys.stderr.isatty(), leave=False)

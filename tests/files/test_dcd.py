@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cgprot.errors import InputError, StorageError
-from cgprot.files.dcd import DcdFile, read_dcd
+from cgprot.files.dcd import DcdFile, cell_of_dcd, check_dcd, read_dcd
 
 N_BEADS, INTERVAL, TIMESTEP_PS = 7, 250, 0.004
 
@@ -174,3 +174,50 @@ def test_numbers_beyond_the_format_are_refused(tmp_path):
     with pytest.raises(InputError, match="2\\*\\*31"):
         DcdFile.create(tmp_path / "a.dcd", N_BEADS, 2**31, TIMESTEP_PS)
     assert not (tmp_path / "a.dcd").exists()
+
+
+CELL = (41.0, 32.5, 53.25, 70.0, 85.0, 100.0)
+
+
+def _write_with_cell(path, positions):
+    file = DcdFile.create(path, N_BEADS, INTERVAL, TIMESTEP_PS, cell=CELL)
+    for frame in positions:
+        file.append(frame)
+    file.sync()
+    return file
+
+
+def test_other_readers_see_the_unit_cell(tmp_path):
+    import MDAnalysis
+    from mdtraj.formats import DCDTrajectoryFile
+
+    positions = _positions(3)  # far outside the cell: they stay as they are
+    _write_with_cell(tmp_path / "a.dcd", positions)
+    np.testing.assert_array_equal(read_dcd(tmp_path / "a.dcd")[0], positions.astype(np.float32))
+    assert cell_of_dcd(tmp_path / "a.dcd") == CELL
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        universe = MDAnalysis.Universe.empty(N_BEADS, trajectory=True)
+        universe.load_new(str(tmp_path / "a.dcd"))
+    for step, frame in zip(universe.trajectory, positions, strict=True):
+        np.testing.assert_allclose(step.dimensions, CELL, rtol=1e-6)
+        np.testing.assert_allclose(step.positions, frame, rtol=1e-6)
+    with DCDTrajectoryFile(str(tmp_path / "a.dcd")) as file:
+        _, lengths, angles = file.read()
+    np.testing.assert_allclose(lengths, [CELL[:3]] * 3, rtol=1e-6)
+    np.testing.assert_allclose(angles, [CELL[3:]] * 3, rtol=1e-6)
+
+
+def test_a_file_with_a_cell_is_continued_to_the_same_bytes(tmp_path):
+    positions = _positions(4)
+    whole = _write_with_cell(tmp_path / "a.dcd", positions)
+    file = _write_with_cell(tmp_path / "b.dcd", positions[:2])
+    mark = file.mark
+    file.append(positions[3])
+    assert check_dcd(tmp_path / "b.dcd", mark)[1] == 2
+    again = DcdFile.reopen(tmp_path / "b.dcd", mark)
+    for frame in positions[2:]:
+        again.append(frame)
+    again.sync()
+    assert (tmp_path / "b.dcd").read_bytes() == (tmp_path / "a.dcd").read_bytes()
+    assert again.mark == whole.mark

@@ -4,10 +4,12 @@ from chain import N_BEADS, chain_forces, chain_start, chain_system
 from scipy.spatial.transform import Rotation
 
 from cgprot.errors import InputError, StorageError
+from cgprot.files.folder import sha256_of
 from cgprot.files.psf import write_psf
 from cgprot.files.universe import write_pdb
 from cgprot.simulate import restraints as module
 from cgprot.simulate.restraints import (
+    RESTRAINTS_FILE,
     DistanceRestraint,
     Restraints,
     RmsdRestraint,
@@ -159,15 +161,16 @@ def test_a_file_becomes_restraints(written):
 def test_saved_restraints_are_the_same_to_the_last_bit(written):
     folder = written.parent
     found = read_restraints(written, chain_start())
-    record = found.save(folder)
-    again = saved_restraints(folder, record["sha256"])
+    path = folder / RESTRAINTS_FILE
+    path.write_text(found.text())
+    sha256 = sha256_of(path)
+    again = saved_restraints(folder, sha256)
     np.testing.assert_array_equal(
         restrained(chain_forces, again)(POSITIONS)[1], restrained(chain_forces, found)(POSITIONS)[1]
     )
-    path = folder / record["file"]
     path.write_text(path.read_text().replace("6.5", "6.6"))
     with pytest.raises(StorageError, match="not the restraints that the run began with"):
-        saved_restraints(folder, record["sha256"])
+        saved_restraints(folder, sha256)
 
 
 @pytest.mark.parametrize(
