@@ -1,18 +1,22 @@
 """`cgprot simulate`: a structure and a model by name become a run folder."""
 
+import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from cgprot.errors import InputError, StorageError
+from cgprot.beads import BeadFrames
+from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
 from cgprot.files.psf import read_psf
 from cgprot.model.checkpoint import available_models, check_mapping, load_model, model_path
+from cgprot.simulate.box import cubic_cell, n_chains, place_copies
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
+from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
 from cgprot.simulate.run import resume, simulate
-from cgprot.simulate.start import load_start
+from cgprot.simulate.start import load_frames, load_start, start_from_sequence
 
 
 class _Model(BaseModel):
@@ -29,20 +33,59 @@ class _Compressed(BaseModel):
     intervals: int
 
 
+class _Restraints(BaseModel):
+    sha256: str
+
+
 class _Recorded(BaseModel):
     """What of a simulation's run.json is needed to go on."""
 
     model: _Model
     engine: _Network | _Compressed = Field(discriminator="name")
     config: SimulateConfig
+    restraints: _Restraints | None = None
 
 
-def start_run(structure: Path, model: str, config: SimulateConfig, output: Path, engine: Engine) -> None:
-    """Simulate a structure file with a model; everything is refused before `output` is created."""
+class Beginning(NamedTuple):
+    """Where a run starts from, and what it is put into.
+
+    Attributes
+    ----------
+    structure : file, or folder of a simulation; or None and
+    sequence : of an extended chain
+    frames : file of starting frames, one a replica
+    copies : of all chains, placed at random in the box; with a box they are placed even if there is one
+    concentration_mM : of chains [mmol/L], which tells the box, a cube
+    restraints : TOML file
+    """
+
+    structure: Path | None = None
+    sequence: str | None = None
+    frames: Path | None = None
+    copies: int | None = None
+    concentration_mM: float | None = None
+    restraints: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are read, by their own SHA-256."""
+        given = (self.structure, self.frames, self.restraints)
+        return [path for path in given if path is not None and path.is_file()]
+
+    def record(self) -> dict:
+        """What run.json says of it."""
+        return {name: str(value) for name, value in self._asdict().items() if value is not None}
+
+
+def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: Path, engine: Engine) -> None:
+    """Simulate with a model by name; everything is refused before `output` is created."""
     check_new(output)
     potential, metadata = load_model(model)
-    start = load_start(structure, metadata["mapping"])
+    start = _start(beginning, metadata["mapping"])
     check_mapping(metadata, start.system)
+    if len(start) > 1 and config.replicas == 1:
+        config = _with(config, replicas=len(start))
+    start, config = _in_box(start, beginning, config)
     file = model_path(model)
     forces, engine_record = choose_forces(
         engine,
@@ -52,15 +95,54 @@ def start_run(structure: Path, model: str, config: SimulateConfig, output: Path,
         start.positions,
         config.replicas,
         start.system.bonds,
+        config.box_vectors,
     )
     # A path is kept whole, so that the run can be resumed from another working directory.
     name = model if model in available_models() else str(file.resolve())
     record = {
-        "structure": str(structure),
+        "start": beginning.record(),
         "model": {"name": name, "sha256": sha256_of(file)},
         "engine": engine_record,
     }
-    simulate(start, forces, config, output, record, [structure, file])
+    texts = {}
+    if beginning.restraints is not None:
+        restraints = read_restraints(beginning.restraints, start)
+        forces, text = restrained(forces, restraints), restraints.text()
+        texts[RESTRAINTS_FILE] = text
+        record["restraints"] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    simulate(start, forces, config, output, record, [*beginning.files, file], texts)
+
+
+def _start(beginning: Beginning, mapping: str) -> BeadFrames:
+    if beginning.structure is not None:
+        start = load_start(beginning.structure, mapping)
+    else:
+        start = start_from_sequence(beginning.sequence or "", mapping)
+    if beginning.frames is None:
+        return start
+    return load_frames(beginning.frames, start, beginning.structure)
+
+
+def _in_box(
+    start: BeadFrames, beginning: Beginning, config: SimulateConfig
+) -> tuple[BeadFrames, SimulateConfig]:
+    """Copies placed in the box, and the configuration with the box that a concentration gives."""
+    copies = beginning.copies or 1
+    if beginning.concentration_mM is not None:
+        cell = cubic_cell(beginning.concentration_mM, copies * n_chains(start.system))
+        config = _with(config, box=cell)
+    if beginning.copies is not None and config.box is not None:
+        if len(start) not in (1, config.replicas):
+            raise UsageError(
+                f"{len(start)} starting frames for {config.replicas} replicas: give one frame, or one a "
+                f"replica"
+            )
+        start = place_copies(start, copies, config.box, config.seeds)
+    return start, config
+
+
+def _with(config: SimulateConfig, **changes: object) -> SimulateConfig:
+    return SimulateConfig(**(config.model_dump() | changes))
 
 
 def resume_run(folder: Path, time_ps: float | None) -> None:
@@ -91,7 +173,10 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
         system.charge,
         run.config.replicas,
         system.bonds,
+        run.config.box_vectors,
     )
+    if run.restraints is not None:
+        forces = restrained(forces, saved_restraints(folder, run.restraints.sha256))
     resume(folder, forces, time_ps)
 
 

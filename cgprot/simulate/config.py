@@ -5,6 +5,9 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from cgprot.files.dcd import Cell
+from cgprot.simulate.box import box_vectors, complete_cell
+from cgprot.simulate.minimise import LARGEST_FORCE
 from cgprot.simulate.schemes import Scheme
 from cgprot.units import FS_PER_PS
 
@@ -22,6 +25,10 @@ _Value = TypeVar("_Value")
 def _alone(value: Any) -> Any:
     """A list of one is that one."""
     return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
+
+
+def _cell(numbers: Any) -> Any:
+    return complete_cell(tuple(numbers)) if isinstance(numbers, list | tuple) else numbers
 
 
 _OneOrEach = Annotated[_Value | tuple[_Value, ...], BeforeValidator(_alone)]
@@ -53,6 +60,11 @@ class SimulateConfig(BaseModel):
     allow_flips: bool = False  # of stereocentres and peptide bonds
     velocities: bool = False  # trajectories of their own
     forces: bool = False
+    box: Annotated[Cell, BeforeValidator(_cell)] | None = None  # edges [Å] and angles [degrees]; free space
+    minimise: bool = False  # the start, before dynamics
+    minimise_force: float = Field(default=LARGEST_FORCE, gt=0)  # kcal/mol/Å, at which it has arrived
+    heat_ps: float = Field(default=0.0, ge=0)  # from heat_from to the temperature
+    heat_from: float = Field(default=0.0, ge=0)  # K
     xtc: bool = False  # copies for viewers, when the run has reached its end
 
     @model_validator(mode="before")
@@ -98,6 +110,29 @@ class SimulateConfig(BaseModel):
     def temperatures(self) -> np.ndarray:
         """(n_replicas,) [K]."""
         return np.broadcast_to(np.asarray(self.temperature, dtype=np.float64), self.replicas).copy()
+
+    def bath(self, step: int) -> np.ndarray:
+        """(n_replicas,) [K], the temperatures of the step that follows `step` others, heating included.
+
+        A function of the step alone, so that a resumed run needs no memory of it.
+        """
+        if step >= self.heat_steps:
+            return self.temperatures
+        return self.heat_from + (self.temperatures - self.heat_from) * (step / self.heat_steps)
+
+    @property
+    def heat_steps(self) -> int:
+        return self.steps(self.heat_ps)
+
+    @property
+    def box_vectors(self) -> np.ndarray | None:
+        """(3, 3) [Å], rows are the box vectors, or None in free space."""
+        return None if self.box is None else box_vectors(self.box)
+
+    @property
+    def seeds(self) -> list[int]:
+        """One a replica."""
+        return list(self.seed) if isinstance(self.seed, tuple) else [self.seed] * self.replicas
 
     @property
     def frictions(self) -> np.ndarray:

@@ -86,6 +86,8 @@ class Guard:
     friction_per_ps : (n_replicas,) [1/ps]
     scheme : of the integrator
     allow_flips : leave chirality and peptide bonds unwatched
+    heat_ps : [ps] in which the replicas are heated: the heat of a relaxing start is large beside a
+        temperature near 0, so that the limit of the temperature holds from so much later on
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Guard:
         friction_per_ps: np.ndarray,
         scheme: Scheme = "langevin",
         allow_flips: bool = False,
+        heat_ps: float = 0.0,
     ) -> None:
         self._system, self._scheme = system, scheme
         # As a resumed run reads it from the trajectories, so that both draw the same line.
@@ -109,7 +112,9 @@ class Guard:
         self._places = {POSITION: beads, BOND: bonds, FORCE: beads, ENERGY: whole, TEMPERATURE: whole}
         self._places |= {CHIRALITY: centres[:, :1], PEPTIDE: omegas[:, 1:3]}
         with np.errstate(divide="ignore"):
-            self._allowance_ps = np.maximum(_SHORTEST_ALLOWANCE_PS, 1.0 / np.asarray(friction_per_ps))
+            self._allowance_ps = heat_ps + np.maximum(
+                _SHORTEST_ALLOWANCE_PS, 1.0 / np.asarray(friction_per_ps)
+            )
         self._bath = self._usual = self._explosion = np.empty(0)
 
     def violations(

@@ -7,7 +7,7 @@ import numpy as np
 
 from cgprot.beads import BeadSystem
 from cgprot.errors import StorageError
-from cgprot.files.dcd import DcdFile, check_dcd
+from cgprot.files.dcd import Cell, DcdFile, check_dcd
 from cgprot.files.folder import amend_run, sha256_of
 from cgprot.files.growing import GrowingFile, check_tail
 from cgprot.files.universe import write_pdb
@@ -67,8 +67,10 @@ class Record:
         logs : headers of further logs that `log` will write to, by file name
         """
         trajectories = {
-            name: DcdFile.create(Path(folder) / name, system.n_beads, config.output_steps, config.timestep_ps)
-            for name in _trajectory_names(config)
+            name: DcdFile.create(
+                Path(folder) / name, system.n_beads, config.output_steps, config.timestep_ps, cell=cell
+            )
+            for name, cell in _trajectories(config).items()
         }
         headers = {LOG_FILE: _COLUMNS} | (logs or {})
         growing = {
@@ -129,7 +131,7 @@ class Record:
     def last_good(self, positions: np.ndarray, replica: int) -> Path:
         """Write (n_beads, 3) [Å] of a replica that went wrong, centred so that a PDB can hold it."""
         path = self._folder / last_good_name(replica)
-        write_pdb(path, self._system, positions - positions.mean(axis=0))
+        write_pdb(path, self._system, positions - positions.mean(axis=0), self._config.box)
         return path
 
     def note_stopped(self, stopped: tuple[Stopped, ...]) -> None:
@@ -167,6 +169,10 @@ def _quantities(config: SimulateConfig) -> list[str]:
     return [quantity for quantity in UNITS if wanted[quantity]]
 
 
-def _trajectory_names(config: SimulateConfig) -> list[str]:
-    replicas = range(config.replicas)
-    return [trajectory_name(replica, quantity) for quantity in _quantities(config) for replica in replicas]
+def _trajectories(config: SimulateConfig) -> dict[str, Cell | None]:
+    """Their names and unit cells; velocities and forces have none."""
+    return {
+        trajectory_name(replica, quantity): config.box if quantity == "replica" else None
+        for quantity in _quantities(config)
+        for replica in range(config.replicas)
+    }

@@ -1,6 +1,8 @@
 """A simulation from its start, or from a checkpoint, to its end."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +11,25 @@ from pydantic import ValidationError
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import read_dcd
-from cgprot.files.folder import RUN_FILE, amend_run, check_new, create_folder, read_run, versions, write_run
+from cgprot.files.folder import (
+    RUN_FILE,
+    amend_run,
+    check_new,
+    create_folder,
+    read_run,
+    versions,
+    write_run,
+    write_text,
+)
 from cgprot.files.lock import LOCK_FILE, locked
 from cgprot.files.psf import read_psf, write_psf
 from cgprot.files.universe import write_pdb
+from cgprot.simulate.box import refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.guard import Guard
 from cgprot.simulate.integrator import Integrator
-from cgprot.simulate.loop import Forces, Loop, Moment, refuse_stopped, with_forces
+from cgprot.simulate.loop import Forces, Loop, Moment, own_temperature, refuse_stopped, with_forces
+from cgprot.simulate.minimise import Minimum, minimise
 from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, UNITS, Record, newest_checkpoint, trajectory_name
 from cgprot.simulate.state import Checkpoint, SimulationState
 from cgprot.simulate.viewing import write_xtc
@@ -32,12 +45,14 @@ def simulate(
     output: Path,
     record: dict,
     inputs: list[Path],
+    texts: dict[str, str] | None = None,
 ) -> None:
     """Run dynamics and leave a run folder.
 
     The folder receives run.json, system.psf, system.pdb (the start), one DCD a replica, log.csv and
     two generations of a checkpoint. Frame k is that of the time k * output_every_ps; frame 0 is the
-    start. The protein is alone in infinite space: a box of `start` is left aside.
+    start, minimised where the configuration says so. In a box positions are not wrapped: molecules stay
+    whole.
 
     Parameters
     ----------
@@ -47,6 +62,7 @@ def simulate(
     output : new folder; everything that can be refused is refused before it is created
     record : JSON-ready entries for run.json: which model, which start
     inputs : files that were read
+    texts : further files of the folder, what a resumption needs beyond the above
 
     Raises
     ------
@@ -63,20 +79,44 @@ def simulate(
     integrator = _integrator(start.system, config)
     state = _starting_state(start, config, integrator)
     refuse_broken_molecule(start.system, state.positions)
-    guard = _guard(start.system, state.positions, config)
-    moment = with_forces(state, forces)
-    violations = guard.violations(*moment, time_ps=0.0)
-    if violations:
-        listed = "; ".join(map(str, violations))
-        raise UnstableError(f"the starting structure: {listed}: minimise or repair it first")
+    if config.box is not None:
+        refuse_overlapping_images(start.system, state.positions, config.box)
+    moment, guard, minimum = _begin(start.system, state, forces, config)
+    if minimum is not None:
+        record = record | {"minimisation": minimum.record()}
     folder = create_folder(output)
     with locked(folder):
-        files = _new_folder(folder, start, config, moment)
+        files = _new_folder(folder, start.system, config, moment, texts or {})
         # The last of them: a folder with it can be resumed.
         write_run(
             folder, "simulate", config.model_dump(), inputs, device="cpu", units=UNITS, stopped=[], **record
         )
         _to_end(folder, forces, config, guard, files, moment)
+
+
+def _begin(
+    system: BeadSystem, state: SimulationState, forces: Forces, config: SimulateConfig
+) -> tuple[Moment, Guard, Minimum | None]:
+    """The first moment, minimised if asked for, and the guard that measures from there.
+
+    The structure that was given is what a minimum is measured from: bonds and handedness must outlast
+    it. What the dynamics is measured from is the minimum, which frame 0 holds for a resumption.
+    """
+    guard = _guard(system, state.positions, config)
+    minimum = None
+    if config.minimise:
+        minimum = minimise(forces, state.positions, config.minimise_force)
+        state = replace(state, positions=minimum.positions)
+    moment = with_forces(state, forces)
+    violations = guard.violations(*moment, time_ps=0.0)
+    if violations:
+        listed = "; ".join(map(str, violations))
+        if minimum is None:
+            raise UnstableError(f"the starting structure: {listed}: --minimise or repair it first")
+        raise UnstableError(
+            f"the minimised start: {listed}: start from a structure that the model knows, or --no-minimise"
+        )
+    return moment, guard if minimum is None else _guard(system, state.positions, config), minimum
 
 
 def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
@@ -116,10 +156,14 @@ def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
         _to_end(folder, forces, config, guard, files, moment)
 
 
-def _new_folder(folder: Path, start: BeadFrames, config: SimulateConfig, moment: Moment) -> Record:
+def _new_folder(
+    folder: Path, system: BeadSystem, config: SimulateConfig, moment: Moment, texts: dict[str, str]
+) -> Record:
     """Everything a folder begins with but run.json."""
-    write_psf(folder / SYSTEM_PSF, start.system)
-    write_pdb(folder / SYSTEM_PDB, start.system, start.positions[0])
+    write_psf(folder / SYSTEM_PSF, system)
+    write_pdb(folder / SYSTEM_PDB, system, moment.state.positions[0], config.box)
+    for name, text in texts.items():
+        write_text(folder / name, text)
     files = Record.create(folder, _system_of(folder), config)
     files.frame(*moment)
     files.checkpoint(moment.state)
@@ -130,10 +174,15 @@ def _to_end(
     folder: Path, forces: Forces, config: SimulateConfig, guard: Guard, files: Record, moment: Moment
 ) -> None:
     integrator = _integrator(_system_of(folder), config)
-    state = Loop(folder, forces, config, integrator, guard, files).to_end(moment)
+    schedule = _heating(config) if config.heat_ps else own_temperature
+    state = Loop(folder, forces, config, integrator, guard, files, schedule).to_end(moment)
     for replica in range(config.replicas if config.xtc else 0):
         write_xtc(folder / trajectory_name(replica))
     refuse_stopped(folder, state, config.timestep_ps)
+
+
+def _heating(config: SimulateConfig) -> Callable[[SimulationState], np.ndarray]:
+    return lambda state: config.bath(state.step)
 
 
 def _integrator(system: BeadSystem, config: SimulateConfig) -> Integrator:
@@ -142,14 +191,16 @@ def _integrator(system: BeadSystem, config: SimulateConfig) -> Integrator:
         system.mass,
         config.timestep_ps,
         config.frictions,
-        config.temperatures,
+        config.bath(0),
         config.seed,
         np.arange(config.replicas),
     )
 
 
 def _guard(system: BeadSystem, starting_positions: np.ndarray, config: SimulateConfig) -> Guard:
-    return Guard(system, starting_positions, config.frictions, config.scheme, config.allow_flips)
+    return Guard(
+        system, starting_positions, config.frictions, config.scheme, config.allow_flips, config.heat_ps
+    )
 
 
 def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integrator) -> SimulationState:
@@ -163,7 +214,7 @@ def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integ
         )
     shape = (config.replicas, *start.positions.shape[1:])
     positions = np.broadcast_to(start.positions, shape).astype(np.float64)
-    return SimulationState(positions, integrator.starting_velocities(), config.temperatures, 0)
+    return SimulationState(positions, integrator.starting_velocities(), config.bath(0), 0)
 
 
 def _refuse_unfinished(folder: Path) -> None:

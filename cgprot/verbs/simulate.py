@@ -1,5 +1,6 @@
 """`cgprot simulate`: dynamics with a trained model."""
 
+import argparse
 from pathlib import Path
 
 from cgprot.errors import UsageError
@@ -17,7 +18,17 @@ def add(verbs) -> None:
     """Declare the verb."""
     parser = add_verb(verbs, "simulate", run, "dynamics with a trained model")
     parser.add_argument(
-        "structure", type=Path, nargs="?", help="PDB or mmCIF file, all-atom or hydrogen-free"
+        "structure",
+        type=Path,
+        nargs="?",
+        help="PDB or mmCIF file, all-atom or hydrogen-free; or a run folder, to start from its last frames",
+    )
+    parser.add_argument("--sequence", help="an extended chain instead: ACE-ALA-NME or GYDPETGTWG")
+    parser.add_argument(
+        "--start-frames",
+        type=Path,
+        metavar="FILE",
+        help="trajectory, dataset or run: a frame a replica",
     )
     parser.add_argument("--model", help="name of a shipped model, a file or a training run folder")
     add_output(parser, "new run folder", required=False)
@@ -33,6 +44,23 @@ def add(verbs) -> None:
     parser.add_argument("--time-ps", type=float, help="default 100; with --resume, a new end")
     parser.add_argument("--timestep-fs", type=float, help="default 2")
     parser.add_argument("--friction-per-ps", nargs="+", type=float, help="one, or one a replica; default 1")
+    parser.add_argument(
+        "--minimise",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="go to a minimum first; default for a structure or a sequence, not for frames",
+    )
+    parser.add_argument(
+        "--minimise-force", type=float, metavar="KCAL/MOL/Å", help="where a minimum is reached, default 1"
+    )
+    parser.add_argument("--heat-ps", type=float, help="heat up linearly for so long, default 0")
+    parser.add_argument("--heat-from", type=float, metavar="K", help="default 0")
+    parser.add_argument("--restrain", type=Path, metavar="TOML", help="restraints: docs/simulate.md")
+    parser.add_argument(
+        "--box", nargs="+", type=float, metavar="Å", help="periodic: 1 or 3 edges, or 3 edges and 3 angles"
+    )
+    parser.add_argument("--concentration-mM", type=float, help="of chains: a cubic box of that size")
+    parser.add_argument("--copies", type=int, help="of the chains, placed at random in the box")
     parser.add_argument("--output-every-ps", type=float, help="time between frames, default 1")
     parser.add_argument("--checkpoint-every-ps", type=float, help="default 10")
     parser.add_argument("--seed", nargs="+", type=int, help="one, or one a replica; default 1")
@@ -52,8 +80,35 @@ def run(options) -> None:
         resume_run(options.resume, options.time_ps)
         print(f"{options.resume}: done; look at it with: cgprot analyse {options.resume} -o REPORT")
         return
-    if not (options.structure and options.model and options.output):
-        raise UsageError("give STRUCTURE, --model and -o RUN, or --resume RUN")
-    config = validated(SimulateConfig, options)
-    start_run(options.structure, options.model, config, options.output, options.engine or "compressed")
+    beginning = _beginning(options)
+    minimise = options.minimise
+    if minimise is None:  # frames of a simulation are warm, and a minimum would cool them
+        minimise = beginning.frames is None and not (beginning.structure and beginning.structure.is_dir())
+    config = validated(SimulateConfig, options, minimise=minimise)
+    start_run(beginning, options.model, config, options.output, options.engine or "compressed")
     print(f"{options.output}: done; look at it with: cgprot analyse {options.output} -o REPORT")
+
+
+def _beginning(options):
+    from cgprot.simulate.command import Beginning
+
+    if not ((options.structure or options.sequence) and options.model and options.output):
+        raise UsageError("give STRUCTURE or --sequence, --model and -o RUN, or --resume RUN")
+    if options.structure and options.sequence:
+        raise UsageError("give STRUCTURE or --sequence, not both")
+    if options.box and options.concentration_mM is not None:
+        raise UsageError("give --box or --concentration-mM, not both")
+    if options.concentration_mM is not None and not 0 < options.concentration_mM < float("inf"):
+        raise UsageError(f"--concentration-mM {options.concentration_mM:g}: must be above 0")
+    if options.copies is not None and not (options.box or options.concentration_mM):
+        raise UsageError("--copies needs a box to place them in: give --box or --concentration-mM")
+    if options.copies is not None and options.copies < 1:
+        raise UsageError(f"--copies {options.copies}: must be 1 or more")
+    return Beginning(
+        options.structure,
+        options.sequence,
+        options.start_frames,
+        options.copies,
+        options.concentration_mM,
+        options.restrain,
+    )

@@ -11,7 +11,7 @@ from cgprot.files.psf import write_psf
 from cgprot.files.universe import write_pdb
 from cgprot.model.checkpoint import save_model
 from cgprot.model.potential import ModelConfig, Potential
-from cgprot.simulate.command import resume_run, start_run
+from cgprot.simulate.command import Beginning, resume_run, start_run
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.start import load_start
 
@@ -26,7 +26,7 @@ def run(tmp_path):
     write_pdb(start, system, chain_start().positions[0])
     write_psf(start.with_suffix(".psf"), system)
     config = SimulateConfig(temperature=10.0, time_ps=0.02, output_every_ps=0.01)
-    start_run(start, str(tmp_path / "model.safetensors"), config, tmp_path / "run", "network")
+    start_run(Beginning(start), str(tmp_path / "model.safetensors"), config, tmp_path / "run", "network")
     return tmp_path / "run"
 
 
