@@ -48,7 +48,7 @@ def test_sample_map_label(call, tmp_path):
         ("sample {tmp}/none.pdb -o {out}", 5, "no such file"),
         ("sample {pdb} -o {out} --temperature -10", 2, "greater than 0"),
         ("sample {pdb} -o {out} --time-ps 0", 2, "--time-ps"),
-        ("sample --sequence ACE-QQQ-NME -o {out}", 2, "unknown residue"),
+        ("sample --sequence ACE-XXX-NME -o {out}", 2, "unknown residue"),
         ("sample {unknown} -o {out}", 3, "unknown residue XYZ 4"),
         ("sample {nan} -o {out}", 3, "not finite"),
         ("sample {pdb} -o {examples}", 2, "exists already"),
