@@ -230,6 +230,13 @@ class Priors(BaseModel):
         total = graph.positions.new_zeros(graph.n_systems)
         return sum((prior.energy(graph) for prior in self.chosen.values()), total)
 
+    def with_elements(self, type_names: Mapping[str, int], n_types: int) -> "Priors":
+        """The same with the elements that zbl lacks, as `atomic_numbers` finds them."""
+        if self.zbl is None or self.zbl.atomic_numbers is not None:
+            return self
+        zbl = self.zbl.model_copy(update={"atomic_numbers": atomic_numbers(type_names, n_types)})
+        return self.model_copy(update={"zbl": zbl})
+
 
 def bonds_of(graph: Graph, prior: str) -> Tensor:
     """(2, n_bonds); refused where the graph has none."""

@@ -42,6 +42,20 @@ class TrainingData(NamedTuple):
     n_compositions: int
     shared: list[str]
 
+    @property
+    def type_names(self) -> dict[str, int]:
+        """Bead type by name, in the order of the numbers."""
+        systems = [frames.system for frames in (*self.training.values(), *self.validation.values())]
+        pairs = {
+            pair for s in systems for pair in zip(s.type_name.tolist(), s.bead_type.tolist(), strict=True)
+        }
+        return dict(sorted(pairs, key=lambda pair: pair[::-1]))
+
+    def complete(self, config: RunConfig) -> RunConfig:
+        """The configuration with what only the data tell: the elements of the bead types, for zbl."""
+        priors = config.model.priors.with_elements(self.type_names, config.model.n_types)
+        return config.model_copy(update={"model": config.model.model_copy(update={"priors": priors})})
+
     def batches(self, config: RunConfig) -> BatchesOfFrames | BatchesOfEdges:
         """Which frames every step sees."""
         settings = config.train

@@ -66,6 +66,7 @@ def train(config: RunConfig, output: Path, resume: bool = False) -> Path:
             world.together(check_tensorboard)
         world.together(lambda: check_unchanged(config, output) if resume else check_new(output))
         data = world.together(lambda: prepare_data(config))
+        config = world.together(lambda: data.complete(config))
         world.first(lambda: None if resume else create_folder(output))
         world.first(lambda: stack.enter_context(locked(output)))
         if world.writes and data.shared:
