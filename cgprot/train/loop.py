@@ -151,25 +151,10 @@ def run_to_end(state: TrainingState, data: TrainingData, output: Path, world: Wo
 
 
 def take_step(state: TrainingState, data: TrainingData, numbers: Sequence[int], world: World) -> float:
-    """One step of Adam on one batch, this process computing its share of it; returns the loss."""
-    settings, objective, names = state.config.train, data.objective, list(data.objective.weights)
-    mine = share(numbers, data.edges, world.rank, world.size)
-    loss, constants, errors = 0.0, [0.0] * (2 * len(state.constants.value)), ForceErrors()
+    """One step of Adam on one batch, each process computing its share of it; returns the loss."""
+    settings = state.config.train
     state.optimiser.zero_grad()
-    if mine:
-        batch = join_frames([data.labelled[k] for k in mine]).to(world.device)
-        values = state.potential.predict(batch.graph, create_graph=True)
-        pairs = compared(values, batch, names)
-        residuals = {name: predicted - label for name, (predicted, label, _) in pairs.items()}
-        if "energy" in names:
-            energies = values["energy"], batch.targets["energy"], batch.composition
-            residuals["energy"] = state.constants.residual(*energies)
-            constants = state.constants.sums(*energies)
-        part = objective.loss(residuals, batch.force_noise, data.components(numbers))
-        part.backward()
-        loss = part.item()
-        errors.add(*pairs["forces"])
-    loss, *sums = world.sum([loss, *errors.sums, *constants])
+    loss, *sums = world.sum(own_share(state, data, numbers, world))
     if not math.isfinite(loss):
         message = (
             f"training step {state.step}: the loss is {loss}: lower train.learning_rate or "
@@ -186,6 +171,26 @@ def take_step(state: TrainingState, data: TrainingData, numbers: Sequence[int], 
     state.errors.add_sums(*sums[:5])
     state.constants.update(sums[5:])
     return loss
+
+
+def own_share(state: TrainingState, data: TrainingData, numbers: Sequence[int], world: World) -> list[float]:
+    """What this process adds to the gradient; returns what it adds to the loss and to the running sums."""
+    mine = share(numbers, data.edges, world.rank, world.size)
+    errors, constants = ForceErrors(), [0.0] * (2 * len(state.constants.value))
+    if not mine:
+        return [0.0, *errors.sums, *constants]
+    batch = join_frames([data.labelled[k] for k in mine]).to(world.device)
+    values = state.potential.predict(batch.graph, create_graph=True)
+    pairs = compared(values, batch, list(data.objective.weights))
+    residuals = {name: predicted - label for name, (predicted, label, _) in pairs.items()}
+    if "energy" in pairs:
+        energies = values["energy"], batch.targets["energy"], batch.composition
+        residuals["energy"] = state.constants.residual(*energies)
+        constants = state.constants.sums(*energies)
+    loss = data.objective.loss(residuals, batch.force_noise, data.components(numbers))
+    loss.backward()
+    errors.add(*pairs["forces"])
+    return [loss.item(), *errors.sums, *constants]
 
 
 def validate(

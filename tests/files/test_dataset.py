@@ -1,3 +1,5 @@
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -28,6 +30,20 @@ def test_round_trip(path, chignolin):
     assert (entries["cln/350/0"].force_noise == 1).all()
     for name, value in vars(chignolin.system).items():
         assert np.array_equal(getattr(back.system, name), value), name
+
+
+def test_properties_of_frames_come_back(tmp_path, chignolin):
+    n = len(chignolin)
+    energy, dipole = -1e6 + np.arange(n) * 1e-3, np.random.default_rng(0).normal(size=(n, 3))
+    labelled = dataclasses.replace(chignolin, properties={"energy": energy, "dipole": dipole})
+    write_dataset(tmp_path / "set.h5", {"cln/300/0": labelled})
+    back = read_dataset(tmp_path / "set.h5")["cln/300/0"].properties
+    np.testing.assert_array_equal(back["energy"], energy)  # in double precision
+    np.testing.assert_array_equal(back["dipole"], dipole.astype(np.float32))
+    with h5py.File(tmp_path / "set.h5") as file:
+        assert file["cln/300/0/property_dipole"].attrs["unit"] == "e*Angstrom"
+    with pytest.raises(InputError, match="3 of energy for 4 frames"):
+        dataclasses.replace(chignolin, properties={"energy": energy[:3]})
 
 
 def test_layout_is_mdcath_noh(path):

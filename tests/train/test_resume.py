@@ -1,11 +1,14 @@
 """Whatever a run remembers, a resumed one ends with the very bits of the uninterrupted one."""
 
+import json
+
 import pytest
 import springs
-from stopping import resumed_run, same_bits, weights
+from stopping import resumed_run, same_bits, stop_after, weights
 
 from cgprot.files.dataset import write_dataset
 from cgprot.train import loop, state
+from cgprot.train.config import recorded_config
 from cgprot.train.metrics import read_metrics
 
 FILES = ("model.safetensors", "model_best.safetensors", "checkpoint.safetensors")
@@ -60,3 +63,37 @@ def test_comparison_catches_what_is_forgotten(whole, tmp_path, monkeypatch, what
     monkeypatch.setattr(state, "load_tensors", forgetful)
     parts = resumed_run(everything(whole.parent), tmp_path / "parts", monkeypatch, 11)
     assert not same_bits(weights(whole), weights(parts))
+
+
+def test_runs_begun_by_an_earlier_release_resume(tmp_path, monkeypatch):
+    """Their records lack the newer keys, their checkpoints have the best error alone."""
+    springs.write_springs(tmp_path)
+    config = springs.run_config(tmp_path)
+    whole = loop.train(config, tmp_path / "whole")
+    load = state.load_tensors
+
+    def old(path):
+        tensors, metadata = load(path)
+        metadata["best"] = metadata.pop("progress")["best"]
+        metadata["config"] = without_news(metadata["config"])
+        return tensors, metadata
+
+    def without_news(config):
+        known = ("steps", "batch_frames", "validate_every", "checkpoint_every", "threads")
+        return {
+            "data": config["data"],
+            "model": {"channels": 16, "rbf": 16},
+            "train": {name: config["train"][name] for name in known},
+        }
+
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(config, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record["config"] = without_news(record["config"])
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    monkeypatch.setattr(state, "load_tensors", old)
+    loop.train(recorded_config(tmp_path / "run"), tmp_path / "run", resume=True)
+    monkeypatch.undo()
+    assert same_bits(weights(whole), weights(tmp_path / "run"))
