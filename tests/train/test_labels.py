@@ -71,6 +71,7 @@ def test_constants_follow_the_mean_of_each_composition():
     np.testing.assert_allclose(constants.value, [500.0, -30.0], atol=0.7)
     constants.update(constants.sums(energy[:2], torch.zeros(2), composition[:2]))
     assert not constants.value.isnan().any()
+    np.testing.assert_allclose(constants.residual(offset, torch.zeros(4), composition), np.zeros(4), atol=0.7)
 
 
 def test_energies_and_dipoles_are_learned(tmp_path):

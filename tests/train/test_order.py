@@ -65,5 +65,6 @@ def test_shares_are_the_batch_and_of_like_size():
     assert sorted(np.concatenate(shares)) == list(range(100))
     loads = [edges[part].sum() for part in shares]
     assert max(loads) - min(loads) <= 60
+    assert share(range(10), np.array([10] * 9 + [90]), 0, 2) == [9]  # one large frame against nine small
     assert share([4, 2], edges, 0, 1) == [4, 2]
     assert [len(share([4], edges, rank, 2)) for rank in range(2)] == [1, 0]
