@@ -30,7 +30,6 @@ from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
 from cgprot.model.graph import Graph, build_graph
 from cgprot.model.potential import ModelConfig, Potential
-from cgprot.train.loss import force_loss
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "chignolin.pdb"
@@ -62,8 +61,11 @@ def make_frames(options: argparse.Namespace) -> tuple[Graph, torch.Tensor]:
     frames = start + rng.normal(scale=0.05, size=(options.frames, *start.shape))
     labels = rng.normal(scale=TYPICAL_FORCE, size=(options.frames * len(start), 3))
     graph = build_graph(frames, bead_type, options.cutoff)
-    moved = [x.to(options.device) if isinstance(x, torch.Tensor) else x for x in graph]
-    return Graph(*moved), torch.as_tensor(labels, dtype=torch.float32, device=options.device)
+    return moved(graph, options.device), torch.as_tensor(labels, dtype=torch.float32, device=options.device)
+
+
+def moved(graph: Graph, device: str) -> Graph:
+    return Graph(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in graph))
 
 
 def make_potential(options: argparse.Namespace) -> Potential:
@@ -86,7 +88,7 @@ class Side:
 
     def loss(self, graph: Graph, labels: torch.Tensor) -> torch.Tensor:
         """The loss; its gradient is then in the weights."""
-        loss = force_loss(self.forces(graph), labels, TYPICAL_FORCE)
+        loss = ((self.forces(graph) - labels) ** 2).mean() / TYPICAL_FORCE**2
         self.optimiser.zero_grad()
         loss.backward(inputs=self.weights)
         return loss
@@ -119,7 +121,7 @@ def peak_memory(name: str, options: argparse.Namespace, answer) -> None:
     graph, labels = make_frames(options)
     small = build_graph(laid_out(4), np.ones(4, int), options.cutoff)
     side = SIDES[name](make_potential(options), options.tables)
-    side.step(Graph(*(x.to(options.device) if isinstance(x, torch.Tensor) else x for x in small)), labels[:4])
+    side.step(moved(small, options.device), labels[:4])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(3):
         side.step(graph, labels)

@@ -42,6 +42,8 @@ class OptimiserConfig(BaseModel):
     ema_decay : of the average of the weights, which is what is validated and saved
     validate_every, checkpoint_every : steps
     validation_frames : at most so many frames, spread evenly over the validation data
+    table_intervals : for each radial function: in steps on a CPU the edge networks are taken from tables of
+        so many intervals, see `cgprot.model.edge_factor`; null runs them for every pair, as validation does
     committee, member : networks to train one after the other, member k with seed + k; or only that one
     device : "cpu", "cuda", or "auto": CUDA if there is one, said on stderr
     tensorboard : whether to log for TensorBoard as well
@@ -64,6 +66,7 @@ class OptimiserConfig(BaseModel):
     gradient_clip: float = Field(default=10.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**63)  # torch and numpy both take it
+    table_intervals: int | None = Field(default=16, ge=1, le=1024)
     committee: int = Field(default=1, ge=1, le=100)
     member: int | None = Field(default=None, ge=0)
     validate_every: int = Field(default=500, ge=1, le=MOST)

@@ -180,7 +180,8 @@ def own_share(state: TrainingState, data: TrainingData, numbers: Sequence[int], 
     if not mine:
         return [0.0, *errors.sums, *constants]
     batch = join_frames([data.labelled[k] for k in mine]).to(world.device)
-    values = state.potential.predict(batch.graph, create_graph=True)
+    with state.potential.network.tabulated(table_intervals(state.config, world)):
+        values = state.potential.predict(batch.graph, create_graph=True)
     pairs = compared(values, batch, list(data.objective.weights))
     residuals = {name: predicted - label for name, (predicted, label, _) in pairs.items()}
     if "energy" in pairs:
@@ -188,9 +189,15 @@ def own_share(state: TrainingState, data: TrainingData, numbers: Sequence[int], 
         residuals["energy"] = state.constants.residual(*energies)
         constants = state.constants.sums(*energies)
     loss = data.objective.loss(residuals, batch.force_noise, data.components(numbers))
-    loss.backward()
+    loss.backward(inputs=list(state.potential.parameters()))  # and nothing for the positions
     errors.add(*pairs["forces"])
     return [loss.item(), *errors.sums, *constants]
+
+
+def table_intervals(config: RunConfig, world: World) -> int | None:
+    """Of the tables of the edge networks; None on a GPU, where the networks themselves are fast."""
+    given = config.train.table_intervals
+    return given * config.model.rbf if given is not None and world.device.type == "cpu" else None
 
 
 def validate(
