@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument(
         "--tables",
         type=lambda text: int(text) or None,
-        default=512,
+        default=1024,
         help="intervals of the tables of our edge networks; 0: the networks themselves",
     )
     parser.add_argument("--threads", type=int, default=2)

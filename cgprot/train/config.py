@@ -66,7 +66,7 @@ class OptimiserConfig(BaseModel):
     gradient_clip: float = Field(default=10.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**63)  # torch and numpy both take it
-    table_intervals: int | None = Field(default=16, ge=1, le=1024)
+    table_intervals: int | None = Field(default=32, ge=1, le=1024)
     committee: int = Field(default=1, ge=1, le=100)
     member: int | None = Field(default=None, ge=0)
     validate_every: int = Field(default=500, ge=1, le=MOST)

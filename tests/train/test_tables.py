@@ -34,12 +34,12 @@ def test_steps_use_tables_and_validation_does_not(data, monkeypatch):
 
     monkeypatch.setattr(EdgeNetwork, "factors", of_layers)
     config, _ = trained(data, "run")
-    assert set(seen) == {(True, 16 * config.model.rbf), (False, None)}
+    assert set(seen) == {(True, 32 * config.model.rbf), (False, None)}
 
 
 def test_weights_learn_the_same_without_tables(data):
     runs = [
-        weights(trained(data, f"run_{n}", table_intervals=n)[1], "model.safetensors") for n in (16, None, 1)
+        weights(trained(data, f"run_{n}", table_intervals=n)[1], "model.safetensors") for n in (32, None, 1)
     ]
     tables, exact, coarse = (torch.cat([w.flatten() for w in run.values()]) for run in runs)
     moved = (tables - exact).abs().max()
