@@ -164,9 +164,9 @@ def print_agreement(sides: dict[str, Side], graph: Graph, labels: torch.Tensor) 
 
 
 def alternate(steps: list[Callable], rounds: int) -> np.ndarray:
-    """Seconds per call, (rounds, len(steps)); each called twice before, to compile and to warm up."""
+    """Seconds per call, (rounds, len(steps)); each called once before, to warm up."""
     for step in steps:
-        step(), step()
+        step()
     times = np.empty((rounds, len(steps)))
     for row in tqdm(times, disable=not sys.stderr.isatty()):
         for k, step in enumerate(steps):
