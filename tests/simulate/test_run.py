@@ -163,6 +163,19 @@ def test_velocities_and_forces_have_files_of_their_own_that_resume_cuts_too(tmp_
     assert read_run(tmp_path / "run")["units"] == units
 
 
+def test_xtc_that_a_kill_left_out_is_made_up_for(tmp_path):
+    _simulate(tmp_path / "run", xtc=True)
+    whole = (tmp_path / "run" / "replica_001.xtc").read_bytes()
+    (tmp_path / "run" / "replica_001.xtc").unlink()
+    resume(tmp_path / "run", chain_forces)
+    assert (tmp_path / "run" / "replica_001.xtc").read_bytes() == whole
+    with pytest.raises(UsageError, match="has reached"):
+        resume(tmp_path / "run", chain_forces)
+    with pytest.raises(_Killed):
+        resume(tmp_path / "run", _At(20, _raise), time_ps=0.6)
+    assert not list((tmp_path / "run").glob("*.xtc"))  # they would lack what the trajectories have
+
+
 def test_xtc_is_a_copy_of_the_trajectory(tmp_path):
     import MDAnalysis
 
