@@ -32,7 +32,7 @@ from cgprot.simulate.loop import Forces, Loop, Moment, own_temperature, refuse_s
 from cgprot.simulate.minimise import Minimum, minimise
 from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, UNITS, Record, newest_checkpoint, trajectory_name
 from cgprot.simulate.state import Checkpoint, SimulationState
-from cgprot.simulate.viewing import write_xtc
+from cgprot.simulate.viewing import lacks_copies, remove_copies, write_copies
 from cgprot.simulate.whole import refuse_broken_molecule
 
 _FARTHEST = 999.0  # Å
@@ -142,15 +142,14 @@ def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
         run = read_run(folder, "simulate")
         checkpoint = newest_checkpoint(folder, lambda line: print(line, file=sys.stderr))
         config, state = _config_of(folder, run, checkpoint, time_ps), checkpoint.state
-        if _lacks_copies(folder, config) and _is_over(config, state):
-            _write_copies(folder, config)  # it was killed behind its last checkpoint
+        if lacks_copies(folder, config) and _is_over(config, state):
+            write_copies(folder, config)  # it was killed behind its last checkpoint
             return
         _refuse_ended(folder, config, state)
         system = _system_of(folder)
         guard = _guard(system, _first_frames(folder, config), config)
         moment = with_forces(state, forces)
-        for path in _copies(folder, config):  # stale from the next frame on
-            path.unlink(missing_ok=True)
+        remove_copies(folder, config)  # stale from the next frame on
         files = Record.reopen(folder, system, config, checkpoint)
         amend_run(
             folder,
@@ -181,26 +180,12 @@ def _to_end(
     integrator = _integrator(_system_of(folder), config)
     schedule = _heating(config) if config.heat_ps else own_temperature
     state = Loop(folder, forces, config, integrator, guard, files, schedule).to_end(moment)
-    _write_copies(folder, config)
+    write_copies(folder, config)
     refuse_stopped(folder, state, config.timestep_ps)
 
 
 def _heating(config: SimulateConfig) -> Callable[[SimulationState], np.ndarray]:
     return lambda state: config.bath(state.step)
-
-
-def _copies(folder: Path, config: SimulateConfig) -> list[Path]:
-    names = [trajectory_name(replica) for replica in range(config.replicas if config.xtc else 0)]
-    return [(folder / name).with_suffix(".xtc") for name in names]
-
-
-def _lacks_copies(folder: Path, config: SimulateConfig) -> bool:
-    return not all(path.exists() for path in _copies(folder, config))
-
-
-def _write_copies(folder: Path, config: SimulateConfig) -> None:
-    for path in _copies(folder, config):
-        write_xtc(path.with_suffix(".dcd"))
 
 
 def _is_over(config: SimulateConfig, state: SimulationState) -> bool:
