@@ -49,7 +49,11 @@ def load_start(path: Path, mapping: str) -> BeadFrames:
         return _one_frame(system, _bead_positions(path, system))
     from cgprot.reference.structure import load_structure  # OpenMM: seconds to import
 
-    return _mapped(load_structure(path), mapping)
+    structure = load_structure(path)
+    try:
+        return _mapped(structure, mapping)
+    except InputError as error:
+        raise InputError(f"{path}: {error}")
 
 
 def start_from_sequence(sequence: str, mapping: str) -> BeadFrames:

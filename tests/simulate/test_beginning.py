@@ -9,11 +9,13 @@ import pytest
 import torch
 from chain import N_BEADS, chain_forces, chain_start, chain_system
 
+from cgprot.analyse.structure import broken_bonds
 from cgprot.cli import main
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import cell_of_dcd, read_dcd
 from cgprot.files.folder import read_run
 from cgprot.files.psf import read_psf, write_psf
+from cgprot.files.sources import read_source
 from cgprot.files.universe import write_pdb
 from cgprot.model.checkpoint import save_model
 from cgprot.model.potential import ModelConfig, Potential
@@ -22,6 +24,7 @@ from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.minimise import minimise
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.state import CHECKPOINT
+from cgprot.simulate.whole import bond_lengths
 
 FILES = ("replica_000.dcd", "replica_001.dcd", "log.csv", CHECKPOINT)
 CELL = (30.0, 26.0, 28.0, 90.0, 80.0, 100.0)
@@ -191,6 +194,9 @@ def test_copies_at_a_concentration(small):
     after = read_dcd(run / FILES[0])[0]
     np.testing.assert_array_equal(after[: len(before)], before)
     assert len(after) == len(before) + 1
+    for replica, name in zip(read_source(run), FILES[:2], strict=True):  # as an analysis reads it
+        np.testing.assert_array_equal(replica.positions, read_dcd(run / name)[0])
+        assert not broken_bonds(bond_lengths(replica.positions, system.bonds)).any()
     first, second = (read_dcd(run / name)[0][0] for name in FILES[:2])
     assert np.abs(first - second).max() > 1  # each replica has places of its own
 
