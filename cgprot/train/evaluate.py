@@ -86,15 +86,6 @@ def force_errors(potential: Potential, entries: Mapping[str, BeadFrames]) -> lis
     return measure([potential], entries).rows
 
 
-def sum_errors(potential: Potential, frames: Sequence[Frame]) -> dict[tuple[str, str], ForceErrors]:
-    """Errors of all frames together, under ("all", "")."""
-    errors = ForceErrors()
-    for start in range(0, len(frames), BATCH_FRAMES):
-        batch = join_frames(frames[start : start + BATCH_FRAMES])
-        errors.add(potential.energy_and_forces(batch.graph)[1], batch.forces, batch.force_noise)
-    return {("all", ""): errors}
-
-
 class Compared(NamedTuple):
     """Some frames of one entry; arrays (n_frames, n_beads, 3) [kcal/mol/Å]."""
 
