@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
@@ -48,6 +49,9 @@ _CONFIG = {  # TorchMD-Net's name -> that in ModelConfig
 }
 _NEEDED = ("model", "output_model", "activation", "cutoff_lower", "max_z", *_CONFIG)
 _EXPRESSED = {*_CONFIG.values(), "n_types", "charge", "energy_shift"}
+# Single numbers of NumPy, as a trainer's callbacks keep them, run no code; NumPy 1 had them elsewhere.
+_NUMBERS: list[Any] = [np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType]
+_NUMBERS += [(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
 _NEIGHBOURS_PER_VOLUME = 0.12  # Å⁻³, twice the density of heavy atoms in proteins
 
 
@@ -133,7 +137,8 @@ def read_checkpoint(path: Path, layout: Layout | None = None) -> Checkpoint:
 
 def _load(path: Path) -> dict:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise StorageError(f"{path}: could not be read ({error}): check the path")
     except pickle.UnpicklingError as error:

@@ -1,6 +1,8 @@
 """Weights in and out of TorchMD-Net: the same energies and forces both ways."""
 
+import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,20 @@ def test_tensors_that_cannot_be_expressed_are_refused(file, change, words):
     write_theirs(file, small(), change=change)
     with pytest.raises(InputError, match=words):
         read_checkpoint(file)
+
+
+def test_numbers_of_numpy_beside_the_weights_do_not_matter(file):
+    write_theirs(file, small())
+    content = torch.load(file, weights_only=True)
+    kept = {"best": np.float64(0.5), "wait": np.int64(3), "last": np.float32(2)}
+    torch.save(content | {"callbacks": kept}, file)
+    assert read_checkpoint(file).layout == "new"
+    with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as old, zipfile.ZipFile(file, "w") as new:
+        assert b"numpy._core.multiarray" in old.read("theirs/data.pkl")
+        for name in old.namelist():
+            as_numpy_1 = old.read(name).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+            new.writestr(name, as_numpy_1)
+    assert read_checkpoint(file).layout == "new"
 
 
 class Malicious:
