@@ -29,7 +29,7 @@ def neighbour_edges(positions: np.ndarray, cutoff: float) -> np.ndarray:
         if a position is not finite, or two beads coincide
     """
     positions = _finite(positions)
-    pairs = cKDTree(positions).query_pairs(cutoff, output_type="ndarray").astype(np.int64)
+    pairs = cKDTree(positions).query_pairs(cutoff + _MARGIN, output_type="ndarray").astype(np.int64)
     distance = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
     _refuse_coincident(pairs, distance)
     pairs = pairs[distance < cutoff]

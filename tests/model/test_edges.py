@@ -49,14 +49,18 @@ def test_periodic_edges_are_vesins(seed):
     np.testing.assert_array_equal(ours, theirs[np.lexsort(theirs.T[::-1])])
 
 
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("case", ["free", "through the wall", "own image"])
-def test_an_edge_ends_to_the_last_bit_at_the_cutoff(case):
+def test_an_edge_ends_to_the_last_bit_at_the_cutoff(case, seed):
     box = np.array([[6.1, 0.0, 0.0], [0.7, 7.3, 0.0], [-0.4, 0.9, 8.2]])
-    positions = np.array([[0.31, 0.42, 0.53], [5.77, 0.11, 0.97]])
+    positions = np.array([[0.3, 0.4, 0.5], [5.8, 0.1, 1.0]]) + np.random.default_rng(seed).normal(
+        scale=0.1, size=(2, 3)
+    )
     vector = positions[0] - positions[1]
     if case == "through the wall":
         vector = vector + box[0]
     elif case == "own image":
+        box *= 1 + 0.01 * seed
         positions, vector = positions[:1], box[0]
     distance = np.linalg.norm(vector[None], axis=1)[0]
 
