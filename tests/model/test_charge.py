@@ -10,8 +10,6 @@ from cgprot.errors import InputError
 from cgprot.model.graph import build_graph, join_graphs
 from cgprot.model.potential import ModelConfig, Potential
 
-CHARGE = np.array([0, 1, 0, 0, -0.5, -0.5, 0, 0, 1, 0])
-
 
 def potential_of(**config) -> Potential:
     torch.manual_seed(0)
