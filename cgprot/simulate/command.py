@@ -16,6 +16,7 @@ from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
 from cgprot.simulate.run import resume, simulate
+from cgprot.simulate.spread import is_first, share, together
 from cgprot.simulate.start import load_frames, load_start, start_from_sequence
 
 
@@ -79,7 +80,8 @@ class Beginning(NamedTuple):
 
 def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: Path, engine: Engine) -> None:
     """Simulate with a model by name; everything is refused before `output` is created."""
-    check_new(output)
+    if is_first():
+        check_new(output)
     potential, metadata = load_model(model)
     start = _start(beginning, metadata["mapping"])
     check_mapping(metadata, start.system)
@@ -93,7 +95,7 @@ def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: 
         start.system.bead_type,
         start.system.charge,
         start.positions,
-        config.replicas,
+        share(config.replicas),
         start.system.bonds,
         config.box_vectors,
     )
@@ -104,13 +106,16 @@ def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: 
         "model": {"name": name, "sha256": sha256_of(file)},
         "engine": engine_record,
     }
-    texts = {}
-    if beginning.restraints is not None:
-        restraints = read_restraints(beginning.restraints, start)
-        forces, text = restrained(forces, restraints), restraints.text()
-        texts[RESTRAINTS_FILE] = text
-        record["restraints"] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
-    simulate(start, forces, config, output, record, [*beginning.files, file], texts)
+    texts: dict[str, str] = {}
+    with together(forces, (config.replicas, start.system.n_beads, 3)) as all_forces:
+        if all_forces is None:
+            return
+        if beginning.restraints is not None:
+            restraints = read_restraints(beginning.restraints, start)
+            all_forces, text = restrained(all_forces, restraints), restraints.text()
+            texts[RESTRAINTS_FILE] = text
+            record["restraints"] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+        simulate(start, all_forces, config, output, record, [*beginning.files, file], texts)
 
 
 def _start(beginning: Beginning, mapping: str) -> BeadFrames:
@@ -171,13 +176,16 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
         potential,
         system.bead_type,
         system.charge,
-        run.config.replicas,
+        share(run.config.replicas),
         system.bonds,
         run.config.box_vectors,
     )
-    if run.restraints is not None:
-        forces = restrained(forces, saved_restraints(folder, run.restraints.sha256))
-    resume(folder, forces, time_ps)
+    with together(forces, (run.config.replicas, system.n_beads, 3)) as all_forces:
+        if all_forces is None:
+            return
+        if run.restraints is not None:
+            all_forces = restrained(all_forces, saved_restraints(folder, run.restraints.sha256))
+        resume(folder, all_forces, time_ps)
 
 
 def _recorded(folder: Path) -> _Recorded:

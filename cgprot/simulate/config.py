@@ -34,6 +34,7 @@ def _cell(numbers: Any) -> Any:
 _OneOrEach = Annotated[_Value | tuple[_Value, ...], BeforeValidator(_alone)]
 _Temperature = Annotated[float, Field(ge=0)]
 _Friction = Annotated[float, Field(ge=0)]
+_Time = Annotated[float, Field(gt=0)]
 _Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
@@ -65,6 +66,8 @@ class SimulateConfig(BaseModel):
     minimise_force: float = Field(default=LARGEST_FORCE, gt=0)  # kcal/mol/Å, at which it has arrived
     heat_ps: float = Field(default=0.0, ge=0)  # from heat_from to the temperature
     heat_from: float = Field(default=0.0, ge=0)  # K
+    anneal: tuple[tuple[_Time, _Temperature], ...] = ()  # ps and K: linear between the points
+    exchange_every_ps: float | None = Field(default=None, gt=0)  # of the baths of neighbouring temperatures
     xtc: bool = False  # copies for viewers, when the run has reached its end
 
     @model_validator(mode="before")
@@ -106,19 +109,54 @@ class SimulateConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_schedule(self) -> "SimulateConfig":
+        given = [name for name in ("heat_ps", "anneal", "exchange_every_ps") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} both set the baths: choose one")
+        times = [time for time, _ in self.anneal]
+        if times != sorted(set(times)):
+            raise ValueError(f"anneal has the times {times} ps: let each be later than the one before")
+        if self.exchange_every_ps is not None:
+            self._check_exchange()
+        return self
+
+    def _check_exchange(self) -> None:
+        steps = self.exchange_every_ps * FS_PER_PS / self.timestep_fs  # type: ignore[operator]
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
+            raise ValueError(
+                f"exchange_every_ps {self.exchange_every_ps:g} is {steps:.6g} steps of "
+                f"{self.timestep_fs:g} fs: choose a whole number of steps"
+            )
+        if self.scheme == "verlet":
+            raise ValueError("exchange_every_ps exchanges baths, and verlet has none: choose another scheme")
+        if len(set(self.temperatures)) < max(2, self.replicas) or min(self.temperatures) <= 0:
+            raise ValueError(
+                "exchange_every_ps needs several temperatures above 0, a different one a replica"
+            )
+
     @property
     def temperatures(self) -> np.ndarray:
         """(n_replicas,) [K]."""
         return np.broadcast_to(np.asarray(self.temperature, dtype=np.float64), self.replicas).copy()
 
     def bath(self, step: int) -> np.ndarray:
-        """(n_replicas,) [K], the temperatures of the step that follows `step` others, heating included.
+        """(n_replicas,) [K], the temperatures of the step that follows `step` others.
 
-        A function of the step alone, so that a resumed run needs no memory of it.
+        Heating and annealing are functions of the step alone, so that a resumed run needs no memory of
+        them; what exchanges do is left to the state.
         """
+        if self.anneal:
+            times, goals = zip(*self.anneal, strict=True)
+            edges = [0.0, *(time * FS_PER_PS / self.timestep_fs for time in times)]
+            return np.array([np.interp(step, edges, [first, *goals]) for first in self.temperatures])
         if step >= self.heat_steps:
             return self.temperatures
         return self.heat_from + (self.temperatures - self.heat_from) * (step / self.heat_steps)
+
+    @property
+    def exchange_steps(self) -> int | None:
+        return None if self.exchange_every_ps is None else self.steps(self.exchange_every_ps)
 
     @property
     def heat_steps(self) -> int:

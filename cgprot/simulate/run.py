@@ -26,6 +26,7 @@ from cgprot.files.psf import read_psf, write_psf
 from cgprot.files.universe import write_pdb
 from cgprot.simulate.box import refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.exchange import EXCHANGE_COLUMNS, EXCHANGE_LOG, exchanges
 from cgprot.simulate.guard import Guard
 from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.loop import Forces, Loop, Moment, own_temperature, refuse_stopped, with_forces
@@ -168,7 +169,8 @@ def _new_folder(
     write_pdb(folder / SYSTEM_PDB, system, moment.state.positions[0], config.box)
     for name, text in texts.items():
         write_text(folder / name, text)
-    files = Record.create(folder, _system_of(folder), config)
+    logs = {EXCHANGE_LOG: EXCHANGE_COLUMNS} if config.exchange_every_ps else {}
+    files = Record.create(folder, _system_of(folder), config, logs)
     files.frame(*moment)
     files.checkpoint(moment.state)
     return files
@@ -178,13 +180,14 @@ def _to_end(
     folder: Path, forces: Forces, config: SimulateConfig, guard: Guard, files: Record, moment: Moment
 ) -> None:
     integrator = _integrator(_system_of(folder), config)
-    schedule = _heating(config) if config.heat_ps else own_temperature
-    state = Loop(folder, forces, config, integrator, guard, files, schedule).to_end(moment)
+    schedule = _scheduled(config) if config.heat_ps or config.anneal else own_temperature
+    between = [exchanges(config, files)] if config.exchange_every_ps else []
+    state = Loop(folder, forces, config, integrator, guard, files, schedule, between).to_end(moment)
     write_copies(folder, config)
     refuse_stopped(folder, state, config.timestep_ps)
 
 
-def _heating(config: SimulateConfig) -> Callable[[SimulationState], np.ndarray]:
+def _scheduled(config: SimulateConfig) -> Callable[[SimulationState], np.ndarray]:
     return lambda state: config.bath(state.step)
 
 

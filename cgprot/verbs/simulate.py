@@ -55,6 +55,12 @@ def add(verbs) -> None:
     )
     parser.add_argument("--heat-ps", type=float, help="heat up linearly for so long, default 0")
     parser.add_argument("--heat-from", type=float, metavar="K", help="default 0")
+    parser.add_argument(
+        "--anneal", nargs="+", type=_point, metavar="PS:K", help="baths go linearly from point to point"
+    )
+    parser.add_argument(
+        "--exchange-every-ps", type=float, help="replica exchange between the temperatures of --temperature"
+    )
     parser.add_argument("--restrain", type=Path, metavar="TOML", help="restraints: docs/simulate.md")
     parser.add_argument(
         "--box", nargs="+", type=float, metavar="Å", help="periodic: 1 or 3 edges, or 3 edges and 3 angles"
@@ -68,17 +74,24 @@ def add(verbs) -> None:
         parser.add_argument(name, action="store_true", default=None, help=what)
 
 
+def _point(text: str) -> tuple[float, float]:
+    time_ps, temperature = text.split(":")
+    return float(time_ps), float(temperature)
+
+
 def run(options) -> None:
     """Handle the options."""
     from cgprot.simulate.command import resume_run, start_run
     from cgprot.simulate.config import SimulateConfig
+    from cgprot.simulate.spread import is_first
 
     if options.resume is not None:
         given = {name: value for name, value in vars(options).items() if value is not None}
         if given.keys() - {"verb", "handler", "resume", "time_ps"}:
             raise UsageError("--resume RUN goes on with the run's own options: give nothing but --time-ps")
         resume_run(options.resume, options.time_ps)
-        print(f"{options.resume}: done; look at it with: cgprot analyse {options.resume} -o REPORT")
+        if is_first():
+            print(f"{options.resume}: done; look at it with: cgprot analyse {options.resume} -o REPORT")
         return
     beginning = _beginning(options)
     minimise = options.minimise
@@ -86,7 +99,8 @@ def run(options) -> None:
         minimise = beginning.frames is None and not (beginning.structure and beginning.structure.is_dir())
     config = validated(SimulateConfig, options, minimise=minimise)
     start_run(beginning, options.model, config, options.output, options.engine or "compressed")
-    print(f"{options.output}: done; look at it with: cgprot analyse {options.output} -o REPORT")
+    if is_first():
+        print(f"{options.output}: done; look at it with: cgprot analyse {options.output} -o REPORT")
 
 
 def _beginning(options):
