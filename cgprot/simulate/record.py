@@ -12,7 +12,7 @@ from cgprot.files.folder import amend_run, sha256_of
 from cgprot.files.growing import GrowingFile, check_tail
 from cgprot.files.universe import write_pdb
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.langevin import kinetic_energy, kinetic_temperature
+from cgprot.simulate.langevin import kinetic_energy, kinetic_temperature, on_step_velocities
 from cgprot.simulate.state import (
     Checkpoint,
     SimulationState,
@@ -39,9 +39,10 @@ class Record:
     """The growing files of a run folder.
 
     Frame k is that of step k * output_steps; frame 0 is the start. The log has a row for every frame
-    of every replica, with the kinetic energy right after the Ornstein-Uhlenbeck part. Positions are
-    the true ones, not centred: a replica that diffused 100 Å away keeps 1e-5 Å in float32, one that
-    diffused 10,000 Å keeps 1e-3 Å. Checkpoints hold float64.
+    of every replica, with the kinetic energy right after the Ornstein-Uhlenbeck part, or, without
+    one, at the time of the positions. Positions are the true ones, not centred: a replica that
+    diffused 100 Å away keeps 1e-5 Å in float32, one that diffused 10,000 Å keeps 1e-3 Å.
+    Checkpoints hold float64.
     """
 
     def __init__(
@@ -105,8 +106,9 @@ class Record:
         for quantity in _quantities(self._config):
             for replica in running:
                 self._trajectories[trajectory_name(replica, quantity)].append(arrays[quantity][replica])
-        temperature = kinetic_temperature(state.velocities, self._system.mass)
-        kinetic = kinetic_energy(state.velocities, self._system.mass)
+        velocities = self._measured(state.velocities, forces)
+        temperature = kinetic_temperature(velocities, self._system.mass)
+        kinetic = kinetic_energy(velocities, self._system.mass)
         start = f"{state.step},{state.step * self._config.timestep_ps:.12g}"
         rows = [
             f"{start},{replica},{temperature[replica]:.3f},{energy[replica]:.6f},{kinetic[replica]:.6f},"
@@ -114,6 +116,12 @@ class Record:
             for replica in running
         ]
         self.log("".join(rows))
+
+    def _measured(self, velocities: np.ndarray, forces: np.ndarray) -> np.ndarray:
+        """Those of the log: of the scheme verlet at the time of the positions, where the total is kept."""
+        if self._config.scheme != "verlet":
+            return velocities
+        return on_step_velocities(velocities, forces, self._system.mass, self._config.timestep_ps)
 
     def log(self, lines: str, name: str = LOG_FILE) -> None:
         """Append whole lines to a log, in a step that is due (`Loop`)."""

@@ -204,8 +204,9 @@ def validate(
     state: TrainingState, data: TrainingData, output: Path, world: World, board: TensorboardLog | None
 ) -> None:
     """Add a line to the log; keep the averaged weights if they are the best so far."""
-    found = held_out_errors(state.average, data.held_out, list(data.objective.weights), world)
-    forces, settings = found["forces"], state.config.train
+    names, settings = list(data.objective.weights), state.config.train
+    found = held_out_errors(state.average, data.held_out, names, world, settings.batch_edges)
+    forces = found["forces"]
     others = [
         number for name in found if name != "forces" for number in (found[name].rmse, found[name].signal)
     ]

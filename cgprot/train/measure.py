@@ -1,6 +1,6 @@
 """Errors on held-out frames while training goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,11 @@ BATCH_FRAMES = 8
 
 
 def held_out_errors(
-    potential: Potential, frames: Sequence[Frame], names: Sequence[str], world: World
+    potential: Potential,
+    frames: Sequence[Frame],
+    names: Sequence[str],
+    world: World,
+    batch_edges: int | None = None,
 ) -> dict[str, ForceErrors]:
     """Errors of all that is learned; every process takes its share of the frames.
 
@@ -23,12 +27,12 @@ def held_out_errors(
     Parameters
     ----------
     names : what is learned, "forces" among it
+    batch_edges : most edges at a time, if there is a limit; a larger frame comes alone
     """
     errors = {name: ForceErrors() for name in names}
     differences = torch.zeros(len(frames) if "energy" in names else 0, dtype=torch.float64)
     mine = list(range(world.rank, len(frames), world.size))
-    for first in range(0, len(mine), BATCH_FRAMES):
-        numbers = mine[first : first + BATCH_FRAMES]
+    for numbers in in_pieces(mine, [frame.graph.edges.shape[1] for frame in frames], batch_edges):
         batch = join_frames([frames[k] for k in numbers]).to(world.device)
         values = potential.predict(batch.graph)
         for name, (predicted, label, noise) in compared(values, batch, names).items():
@@ -40,6 +44,20 @@ def held_out_errors(
     if "energy" in names:
         _take_means_off(errors["energy"], torch.tensor(world.sum(differences.tolist())), frames)
     return errors
+
+
+def in_pieces(numbers: Sequence[int], edges: Sequence[int], batch_edges: int | None) -> Iterator[list[int]]:
+    """A few frames at a time, in their order."""
+    piece: list[int] = []
+    for number in numbers:
+        total = edges[number] + sum(edges[k] for k in piece)
+        too_large = batch_edges is not None and total > batch_edges
+        if piece and (too_large or len(piece) == BATCH_FRAMES):
+            yield piece
+            piece = []
+        piece.append(number)
+    if piece:
+        yield piece
 
 
 def compared(

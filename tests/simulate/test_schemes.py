@@ -1,5 +1,6 @@
 """Exact laws of every scheme, read off the linear map that the compiled step applies in a harmonic well."""
 
+import csv
 import math
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 from chain import N_BEADS, chain_forces, chain_start, chain_system
 from scipy.linalg import solve_discrete_lyapunov
 
+from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.langevin import on_step_velocities
 from cgprot.simulate.noise import STARTING_VELOCITIES, normal_noise
+from cgprot.simulate.run import simulate
 from cgprot.units import BOLTZMANN, ENERGY_TO_MASS_VELOCITY_SQUARED
 
 TEMPERATURE, FRICTION, MASS = 300.0, 30.0, np.array([12.011])
@@ -191,3 +194,19 @@ def test_verlet_is_velocity_verlet():
     at_step = on_step_velocities(behind, chain_forces(ours)[1], mass, timestep)
     np.testing.assert_allclose(at_step, v, rtol=0, atol=1e-8)
     assert np.abs(behind - v).max() > 0.1
+
+
+@pytest.mark.parametrize(("scheme", "kept"), [("verlet", True), ("langevin", False)])
+def test_the_log_shows_whether_the_energy_is_kept(tmp_path, scheme, kept):
+    config = SimulateConfig(
+        scheme=scheme, time_ps=0.4, timestep_fs=2.0, output_every_ps=0.002, friction_per_ps=1.0
+    )
+    simulate(chain_start(), chain_forces, config, tmp_path / "run", {"model": {"name": "chain"}}, [])
+    with open(tmp_path / "run" / "log.csv") as stream:
+        rows = list(csv.DictReader(stream))
+    kinetic, potential = (
+        np.array([float(row[f"{part}_energy_kcal_mol"]) for row in rows]) for part in ("kinetic", "potential")
+    )
+    assert np.std(potential) > 0.5
+    # Velocities half a step behind would make the total swing by 0.007 of the potential energy.
+    assert (np.std(kinetic + potential) < 0.001 * np.std(potential)) == kept

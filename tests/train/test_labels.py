@@ -17,6 +17,7 @@ from cgprot.train.batches import join_frames, prepare_frames
 from cgprot.train.constants import EnergyConstants
 from cgprot.train.data import prepare_data
 from cgprot.train.loss import Objective, objective_for
+from cgprot.train.measure import in_pieces
 from cgprot.train.metrics import read_metrics
 
 OTHERS = {"loss": {"energy": 1.0, "dipole": 1.0}, "outputs": ["dipole"]}
@@ -148,6 +149,13 @@ def test_shares_of_a_batch_add_up_to_its_loss_and_means_of_shares_do_not():
     torch.testing.assert_close(sum(shares), whole)
     means = [objective.loss({"forces": part}, part, {"forces": part.numel()}) for part in parts]
     assert abs(sum(means) / 2 - whole) > 0.01 * whole
+
+
+def test_held_out_frames_come_in_pieces_of_few_edges():
+    edges = [5, 5, 30, 5, 5, 5, 5, 1, 1, 1, 1, 1]
+    assert list(in_pieces([], edges, 10)) == []
+    assert list(in_pieces(range(7), edges, 10)) == [[0, 1], [2], [3, 4], [5, 6]]
+    assert list(in_pieces(range(12), edges, None)) == [list(range(8)), [8, 9, 10, 11]]
 
 
 def test_score_with_forces_alone_is_their_rmse():
