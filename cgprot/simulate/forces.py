@@ -103,7 +103,7 @@ def forces_from(
     if charge is not None:
         charge = np.round(charge, 6)  # as a PSF holds them: a run resumed from one feels the same forces
 
-    def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def one(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         graph = build_graph(
             positions,
             bead_type,
@@ -116,6 +116,12 @@ def forces_from(
         )
         energy, force = potential.energy_and_forces(graph.to(weights.device))
         return _float64(energy), _float64(force).reshape(positions.shape)
+
+    def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # One by one: the last bits of a matrix product depend on how many rows it has, and a replica
+        # is to be the same alone and among others. The engine for many replicas is the compressed one.
+        energy, force = zip(*(one(replica[None]) for replica in positions), strict=True)
+        return np.concatenate(energy), np.concatenate(force)
 
     return forces
 
