@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, Field, ValidationError
 
 from cgprot.beads import BeadFrames
-from cgprot.errors import InputError, StorageError, UsageError
+from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
 from cgprot.files.psf import read_psf
 from cgprot.model.checkpoint import available_models, check_mapping, load_model, model_path
@@ -15,7 +15,7 @@ from cgprot.simulate.box import cubic_cell, n_chains, place_copies
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
-from cgprot.simulate.run import resume, simulate
+from cgprot.simulate.run import refuse_other_number, resume, simulate
 from cgprot.simulate.spread import is_first, share, together
 from cgprot.simulate.start import load_frames, load_start, start_from_sequence
 
@@ -87,6 +87,7 @@ def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: 
     check_mapping(metadata, start.system)
     if len(start) > 1 and config.replicas == 1:
         config = _with(config, replicas=len(start))
+    refuse_other_number(start, config)
     start, config = _in_box(start, beginning, config)
     file = model_path(model)
     forces, engine_record = choose_forces(
@@ -137,11 +138,6 @@ def _in_box(
         cell = cubic_cell(beginning.concentration_mM, copies * n_chains(start.system))
         config = _with(config, box=cell)
     if beginning.copies is not None and config.box is not None:
-        if len(start) not in (1, config.replicas):
-            raise UsageError(
-                f"{len(start)} starting frames for {config.replicas} replicas: give one frame, or one a "
-                f"replica"
-            )
         start = place_copies(start, copies, config.box, config.seeds)
     return start, config
 

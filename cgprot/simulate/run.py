@@ -213,11 +213,22 @@ def _guard(system: BeadSystem, starting_positions: np.ndarray, config: SimulateC
     )
 
 
-def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integrator) -> SimulationState:
+def refuse_other_number(start: BeadFrames, config: SimulateConfig) -> None:
+    """Refuse frames that are neither one nor one a replica.
+
+    Raises
+    ------
+    UsageError
+        naming both numbers
+    """
     if len(start) not in (1, config.replicas):
         raise UsageError(
             f"{len(start)} starting frames for {config.replicas} replicas: give one frame, or one a replica"
         )
+
+
+def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integrator) -> SimulationState:
+    refuse_other_number(start, config)
     if not np.all(np.abs(start.positions[0]) < _FARTHEST):
         raise InputError(
             f"starting frame 0 has a coordinate beyond {_FARTHEST:g} Å, which no PDB can hold: centre it"

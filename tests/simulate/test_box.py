@@ -61,6 +61,8 @@ def test_copies_keep_apart_and_keep_their_shape():
     bond = np.diff(placed.positions.reshape(2, 12, N_BEADS, 3), axis=2)
     own = np.diff(chain_start().positions[0], axis=0)
     np.testing.assert_allclose((bond**2).sum(-1), np.broadcast_to((own**2).sum(-1), (2, 12, 5)))
+    direction = bond[:, :, 0] / np.linalg.norm(bond[:, :, 0], axis=-1, keepdims=True)
+    assert np.linalg.norm(direction.mean(axis=1), axis=-1).max() < 0.8  # they point anywhere
     box = box_vectors(CELL)
     for frame in placed.positions:
         assert 4.0 <= nearest(frame, box) < 12.0
