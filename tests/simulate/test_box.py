@@ -14,7 +14,7 @@ from cgprot.simulate.box import (
     refuse_overlapping_images,
 )
 
-CELL = complete_cell((40.0, 30.0, 35.0, 80.0, 95.0, 100.0))
+CELL = complete_cell((25.0, 23.0, 24.0, 80.0, 95.0, 100.0))  # crowded: most trials meet another copy
 
 
 def test_concentration_is_chains_in_a_volume():
@@ -56,11 +56,11 @@ def nearest(positions, box):
 
 
 def test_copies_keep_apart_and_keep_their_shape():
-    placed = place_copies(chain_start(), 12, CELL, [7, 7])
-    assert placed.positions.shape == (2, 12 * N_BEADS, 3)
-    bond = np.diff(placed.positions.reshape(2, 12, N_BEADS, 3), axis=2)
+    placed = place_copies(chain_start(), 12, CELL, [7] * 4)
+    assert placed.positions.shape == (4, 12 * N_BEADS, 3)
+    bond = np.diff(placed.positions.reshape(4, 12, N_BEADS, 3), axis=2)
     own = np.diff(chain_start().positions[0], axis=0)
-    np.testing.assert_allclose((bond**2).sum(-1), np.broadcast_to((own**2).sum(-1), (2, 12, 5)))
+    np.testing.assert_allclose((bond**2).sum(-1), np.broadcast_to((own**2).sum(-1), (4, 12, 5)))
     direction = bond[:, :, 0] / np.linalg.norm(bond[:, :, 0], axis=-1, keepdims=True)
     assert np.linalg.norm(direction.mean(axis=1), axis=-1).max() < 0.8  # they point anywhere
     box = box_vectors(CELL)
@@ -89,6 +89,10 @@ def test_no_room_is_one_line():
     with pytest.raises(InputError, match=r"no room for copy \d+ of 50 in a box of 20 x 20 x 20 Å") as caught:
         place_copies(chain_start(), 50, complete_cell((20.0,)), [1])
     assert "\n" not in str(caught.value)
+    with pytest.raises(
+        InputError, match="no room for copy 1 of 1"
+    ):  # it meets its own images, however turned
+        place_copies(chain_start(), 1, complete_cell((4.5,)), [1])
 
 
 def test_a_box_narrower_than_the_molecule_is_refused():
