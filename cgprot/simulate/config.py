@@ -114,6 +114,10 @@ class SimulateConfig(BaseModel):
         given = [name for name in ("heat_ps", "anneal", "exchange_every_ps") if getattr(self, name)]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} both set the baths: choose one")
+        if given and self.scheme == "verlet":
+            raise ValueError(f"{given[0]} sets baths, and verlet has none: choose another scheme")
+        if self.heat_from and not self.heat_ps:
+            raise ValueError("heat_from without heat_ps heats nothing: say for how long")
         times = [time for time, _ in self.anneal]
         if times != sorted(set(times)):
             raise ValueError(f"anneal has the times {times} ps: let each be later than the one before")
@@ -128,8 +132,6 @@ class SimulateConfig(BaseModel):
                 f"exchange_every_ps {self.exchange_every_ps:g} is {steps:.6g} steps of "
                 f"{self.timestep_fs:g} fs: choose a whole number of steps"
             )
-        if self.scheme == "verlet":
-            raise ValueError("exchange_every_ps exchanges baths, and verlet has none: choose another scheme")
         if len(set(self.temperatures)) < max(2, self.replicas) or min(self.temperatures) <= 0:
             raise ValueError(
                 "exchange_every_ps needs several temperatures above 0, a different one a replica"

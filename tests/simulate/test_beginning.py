@@ -225,6 +225,8 @@ def test_frames_tell_the_number_of_replicas(small):
         ("a.pdb --box -3", "spans no volume"),
         ("a.pdb --minimise-force 0", "--minimise-force 0.0"),
         ("a.pdb --heat-ps -1", "--heat-ps -1.0"),
+        ("a.pdb --heat-ps 5 --scheme verlet", "heat_ps sets baths, and verlet has none"),
+        ("a.pdb --heat-from 5", "heat_from without heat_ps heats nothing"),
     ],
 )
 def test_wrong_options_are_one_line(options, said, tmp_path, capsys):
