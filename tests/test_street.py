@@ -100,7 +100,7 @@ def test_hydrogen_free_structures_start_a_run_too(call, examples, tmp_path):
         ("train --resume {tmp}", 5, "not a cgprot run folder"),
         ("evaluate nothing {bare}", 2, "names available: heavy-demo"),
         ("evaluate heavy-demo {bare}", 3, "no forces"),
-        ("simulate -o {out}", 2, "give STRUCTURE, --model and -o RUN"),
+        ("simulate -o {out}", 2, "give STRUCTURE or --sequence, --model and -o RUN"),
         ("simulate {pdb} --model nothing -o {out}", 2, "names available: heavy-demo"),
         ("simulate {pdb} --model {flipped} -o {out}", 3, "damaged"),
         ("simulate {tmp}/none.pdb --model heavy-demo -o {out}", 5, "no such file"),
