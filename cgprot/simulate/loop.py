@@ -76,6 +76,8 @@ class Loop:
         self._folder, self._forces, self._config = folder, forces, config
         self._integrator, self._guard, self._record = integrator, guard, record
         self._schedule, self._between = schedule, between
+        every = {config.guard_every_steps, config.output_steps, config.checkpoint_steps}
+        self._looks = (config.n_steps, every | {between.every for between in self._between})
 
     def to_end(self, moment: Moment) -> SimulationState:
         """Step until the time is reached, a signal comes or no replica runs any more.
@@ -96,7 +98,7 @@ class Loop:
             Progress(config, good.step) as self._progress,
             np.errstate(over="ignore", invalid="ignore"),
         ):
-            while moment.state.step < config.n_steps and moment.state.running.any():
+            while moment.state.step < config.n_steps and _any_runs(moment.state):
                 moment = self._next(moment, good)
                 if self._is_due(moment.state.step):
                     moment = self._due(moment, good)
@@ -110,10 +112,8 @@ class Loop:
 
     def _is_due(self, step: int) -> bool:
         """Nothing is written that the guard has not seen."""
-        config = self._config
-        every = [config.guard_every_steps, config.output_steps, config.checkpoint_steps]
-        every += [between.every for between in self._between]
-        return step == config.n_steps or any(step % steps == 0 for steps in every)
+        last, every = self._looks
+        return step == last or any(step % steps == 0 for steps in every)
 
     def _due(self, moment: Moment, good: SimulationState) -> Moment:
         config, step = self._config, moment.state.step
@@ -146,8 +146,9 @@ class Loop:
         positions, velocities = self._integrator.step(
             state.positions, state.velocities, moment.forces, state.step
         )
-        resting = ~state.running
-        positions[resting], velocities[resting] = state.positions[resting], state.velocities[resting]
+        if state.stopped:
+            resting = ~state.running
+            positions[resting], velocities[resting] = state.positions[resting], state.velocities[resting]
         state = SimulationState(positions, velocities, bath, state.step + 1, state.stopped)
         return self._evaluated(moment._replace(state=state), good)
 
@@ -205,6 +206,10 @@ class Loop:
         if state.running.any():
             temperature = kinetic_temperature(state.velocities, self._integrator.mass)[state.running].mean()
             self._progress.show(temperature, moment.energy[state.running].mean())
+
+
+def _any_runs(state: SimulationState) -> bool:
+    return len(state.stopped) < len(state.positions)
 
 
 def with_forces(state: SimulationState, forces: Forces) -> Moment:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from pydantic import ValidationError
 
 from cgprot.beads import BeadFrames, BeadSystem
@@ -204,6 +205,7 @@ def _integrator(system: BeadSystem, config: SimulateConfig) -> Integrator:
         config.bath(0),
         config.seed,
         np.arange(config.replicas),
+        n_threads=torch.get_num_threads(),
     )
 
 
@@ -234,7 +236,8 @@ def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integ
             f"starting frame 0 has a coordinate beyond {_FARTHEST:g} Å, which no PDB can hold: centre it"
         )
     shape = (config.replicas, *start.positions.shape[1:])
-    positions = np.broadcast_to(start.positions, shape).astype(np.float64)
+    # Contiguous, as every later step has them: compiled code is made for one layout.
+    positions = np.ascontiguousarray(np.broadcast_to(start.positions, shape), dtype=np.float64)
     return SimulationState(positions, integrator.starting_velocities(), config.bath(0), 0)
 
 
