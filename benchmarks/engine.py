@@ -3,7 +3,9 @@
     python benchmarks/engine.py --structure chignolin --peer torchmd-net
     python benchmarks/engine.py --scaling --plot docs/engine.png
 
-Both are called in turn, and the median of each is told; what else the machine does then strikes both alike.
+Both take turns of a few calls in a row, as in a simulation, and the median of each is told; what else the
+machine does then strikes both alike. A turn begins with a pause, so that the threads of the one no longer
+spin, waiting for work, when the other begins, and with a call that is not counted, for its caches.
 The weights are random, scaled to forces of 30 kcal/mol/Å; speed does not depend on them. The last line is
 `ratio <number>`: the peer's median time over ours (for --scaling, the fitted exponent of time in beads).
 """
@@ -33,6 +35,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "chignolin.pdb"
 INTERVALS = 1024
 TYPICAL_FORCE = 30.0  # kcal/mol/Å
+CALLS = 4  # of a turn
+PAUSE = 0.02  # s; OpenMP's threads spin for some ms before they sleep
 
 
 def read_beads(structure: str) -> tuple[np.ndarray, np.ndarray]:
@@ -70,16 +74,19 @@ def peer_step(potential: Potential, bead_type: np.ndarray, positions: np.ndarray
 
 
 def alternate(steps: list[Callable], rounds: int) -> np.ndarray:
-    """Seconds per call, (rounds, len(steps)); each called twice before, to compile and to warm up."""
-    for step in steps:
-        step(), step()
-    times = np.empty((rounds, len(steps)))
+    """Seconds per call, (rounds, len(steps)): the median of a turn; the first turn is to compile."""
+    times = np.empty((rounds + 1, len(steps)))
     for row in tqdm(times, disable=not sys.stderr.isatty()):
         for k, step in enumerate(steps):
-            start = time.perf_counter()
-            step()
-            row[k] = time.perf_counter() - start
-    return times
+            time.sleep(PAUSE)
+            row[k] = np.median([seconds(step) for _ in range(CALLS)][1:])
+    return times[1:]
+
+
+def seconds(step: Callable) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
 
 
 def operations(config: ModelConfig, n_beads: int, n_edges: int) -> tuple[float, float]:

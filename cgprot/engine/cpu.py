@@ -1,7 +1,7 @@
 """The compressed potential on a processor: energies and forces of many replicas of one system."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from cgprot.engine.neighbours import PairList, is_good, list_pairs
 from cgprot.engine.network import lay_out, new_edges, new_scratch, new_workspace, padded
 from cgprot.engine.stages import BLOCK, run_stages
 from cgprot.engine.tables import CompressedPotential
+from cgprot.engine.tickets import new_tickets
 from cgprot.errors import InputError
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -20,7 +21,7 @@ SKIN = 0.6  # Å
 class CpuEngine:
     """Energies and forces of replicas of one system.
 
-    Whole replicas are dealt out to threads; those left over are shared bead by bead. A replica's result is
+    Whole replicas are dealt out to threads; those left over are shared block by block. A replica's result is
     the same to the last bit in either way, and a function of its positions alone.
 
     Parameters
@@ -67,8 +68,8 @@ class CpuEngine:
             new_workspace(n_beads, config.layers, config.channels, dtype) for _ in range(n_workspaces)
         ]
         self.edges = [new_edges(n_beads, 0, dtype) for _ in range(n_workspaces)]
+        self.tickets = [new_tickets() for _ in range(n_workspaces)]
         self.pool = ThreadPoolExecutor(self.n_threads)
-        self.n_stages = 2 * config.layers + 3
 
     def __call__(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n_replicas, n_beads, 3) [Å] -> energies (n_replicas,) [kcal/mol], forces [kcal/mol/Å], float64.
@@ -82,15 +83,16 @@ class CpuEngine:
         self._check(positions)
         energy, forces = np.empty(self.n_replicas), np.empty_like(positions)
         whole = self.n_replicas - self.n_replicas % self.n_threads
+        dealt = iter(range(whole))  # each goes to the thread that asks next
+
+        def deal(thread: int) -> None:
+            for replica in dealt:
+                self._prepare(replica, positions[replica], thread)
+                self._run(replica, positions[replica], thread, 0, 1)
+                energy[replica] = self.workspaces[thread].energy.sum()
+                forces[replica] = self.workspaces[thread].forces
+
         if whole:
-
-            def deal(thread: int) -> None:
-                for replica in range(thread, whole, self.n_threads):
-                    self._prepare(replica, positions[replica], thread)
-                    self._run(replica, positions[replica], thread, thread, (0, self.n_stages), None)
-                    energy[replica] = self.workspaces[thread].energy.sum()
-                    forces[replica] = self.workspaces[thread].forces
-
             self._together(deal)
         for replica in range(whole, self.n_replicas):
             self._share(replica, positions[replica])
@@ -99,24 +101,23 @@ class CpuEngine:
         return energy + self.config.energy_shift, forces
 
     def _share(self, replica: int, positions: np.ndarray) -> None:
-        """All threads on one replica, stage by stage."""
+        """All threads on one replica."""
+
+        def work(thread: int) -> None:
+            self._run(replica, positions, 0, thread, self.n_threads)
+
         self._prepare(replica, positions, 0)
-        self._run(replica, positions, 0, 0, (0, 1), None)
-        blocks = -(-len(positions) // BLOCK)
-        shares = np.rint(np.linspace(0, blocks, self.n_threads + 1)).astype(int)
-        bounds = np.minimum(BLOCK * shares, len(positions)).tolist()
-        for stage in range(1, self.n_stages):
-            stages = (stage, stage + 1)
-
-            def work(t: int, stages: tuple[int, int] = stages) -> None:
-                self._run(replica, positions, 0, t, stages, (bounds[t], bounds[t + 1]))
-
-            self._together(work)
+        self._together(work)
 
     def _together(self, task: Callable[[int], None]) -> None:
+        """The task on every thread but those that are still asleep when the first finds no more to do."""
         others = [self.pool.submit(task, t) for t in range(1, self.n_threads)]
-        task(0)
-        for other in others:
+        try:
+            task(0)
+        finally:
+            awake = [other for other in others if not other.cancel()]
+            wait(awake)
+        for other in awake:
             other.result()
 
     def _prepare(self, replica: int, positions: np.ndarray, workspace: int) -> None:
@@ -126,15 +127,15 @@ class CpuEngine:
             self.pair_lists[replica] = pair_list
         if len(self.edges[workspace].sender) < 2 * len(pair_list.pairs):
             self.edges[workspace] = new_edges(len(positions), 3 * len(pair_list.pairs), self.dtype)
+        self.tickets[workspace][:] = 0
 
-    def _run(self, replica, positions, workspace, thread, stages, beads) -> None:
-        pair_list = self.pair_lists[replica]
-        config = self.config
+    def _run(self, replica, positions, workspace, thread, n_threads) -> None:
+        """One replica in this workspace, by this one of the threads that share it."""
+        pair_list, config = self.pair_lists[replica], self.config
         code = run_stages(
-            stages, beads or (0, len(positions)), positions, self.bead_type, pair_list.pairs,
-            pair_list.shifts, config.cutoff, self.spacing, config.channels, config.group == "O(3)",
-            self.edges[workspace], self.network, self.workspaces[workspace], self.scratch[thread],
-            self.lanes,
+            n_threads, self.tickets[workspace], positions, self.bead_type, pair_list.pairs, pair_list.shifts,
+            config.cutoff, self.spacing, config.channels, config.group == "O(3)", self.edges[workspace],
+            self.network, self.workspaces[workspace], self.scratch[workspace + thread], self.lanes,
         )  # fmt: skip
         if code:
             first, second = pair_list.pairs[code - 1]

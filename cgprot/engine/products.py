@@ -19,15 +19,15 @@ TILE_VECTORS = 4 if WIDE else 2  # 24 of 32 registers with AVX-512, 12 of 16 wit
 
 
 def _tile(n_rows: int, n_vectors: int):
-    """An intrinsic: out[:n_rows, :n_vectors vectors] = left @ right, or that added where `add`.
+    """An intrinsic: out[:n_rows, :n_vectors vectors] = left @ right.
 
     A place in an array is its number of elements from the start: row r of `left` begins at
     left_0 + r * left_step, row k of `right` at right_0 + k * right_step.
     """
 
     @intrinsic
-    def tile(context, depth, left, left_0, left_step, right, right_0, right_step, out, out_0, out_step, add):
-        types = (depth, left, left_0, left_step, right, right_0, right_step, out, out_0, out_step, add)
+    def tile(context, depth, left, left_0, left_step, right, right_0, right_step, out, out_0, out_step):
+        types = (depth, left, left_0, left_step, right, right_0, right_step, out, out_0, out_step)
 
         def generate(context, builder, signature, values):
             starts = [context.make_array(types[k])(context, builder, values[k]).data for k in (1, 4, 7)]
@@ -41,7 +41,7 @@ def _tile(n_rows: int, n_vectors: int):
 
 def _write_tile(builder, starts, values, size, n_rows, n_vectors):
     """The instructions of a tile: totals begin, the loop over k adds to them, totals are stored."""
-    depth, _, left_0, left_step, _, right_0, right_step, _, out_0, out_step, add = values
+    depth, _, left_0, left_step, _, right_0, right_step, _, out_0, out_step = values
     left, right, out = starts
     integer, scalar = depth.type, left.type.pointee
     vector = ir.VectorType(scalar, VECTOR_BYTES // size)
@@ -56,7 +56,6 @@ def _write_tile(builder, starts, values, size, n_rows, n_vectors):
     builder.branch(before)
     builder.position_at_end(before)
     zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * vector.count)
-    first = [builder.select(add, load_vector(builder, out, t, vector, size), zero) for t in targets]
     builder.branch(body)
     builder.position_at_end(body)
     k = builder.phi(integer)
@@ -69,7 +68,9 @@ def _write_tile(builder, starts, values, size, n_rows, n_vectors):
         for v, line in enumerate(lines):
             new.append(vector_fma(builder, vector, element, line, totals[r * n_vectors + v]))
     next_k = builder.add(k, integer(1))
-    for phi, start, step in zip([k, *totals], [integer(0), *first], [next_k, *new], strict=True):
+    for phi, start, step in zip(
+        [k, *totals], [integer(0)] + [zero] * len(totals), [next_k, *new], strict=True
+    ):
         phi.add_incoming(start, before)
         phi.add_incoming(step, body)
     builder.cbranch(builder.icmp_signed("<", next_k, depth), body, after)
@@ -85,32 +86,34 @@ single_tile = _tile(1, 1)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def multiply(n_rows, rows, row_0, row_step, matrix, out, out_0, out_step, add):
-    """out = rows @ matrix, or out += rows @ matrix where `add`.
+def multiply(n_rows, rows, row_0, row_step, matrix, out, out_0, out_step):
+    """out = rows @ matrix.
+
+    Where the rows are no multiple of a tile's, the last tile goes over some a second time: the same bits, and
+    faster than rows one by one.
 
     Parameters
     ----------
     rows : any contiguous array; row r starts at element row_0 + r * row_step
     matrix : (depth, columns), contiguous; columns a multiple of the vector length
-    out : any contiguous array; row r starts at element out_0 + r * out_step
+    out : any contiguous array but `rows`; row r starts at element out_0 + r * out_step
     """
     depth, columns = matrix.shape
     lanes = VECTOR_BYTES // matrix.itemsize
     wide = TILE_VECTORS * lanes
+    height = TILE_ROWS if n_rows >= TILE_ROWS else 1
     column = 0
     while column < columns:
         is_wide = column + wide <= columns
-        r = 0
-        while r < n_rows:
-            height = TILE_ROWS if r + TILE_ROWS <= n_rows else 1
+        for tile in range(-(-n_rows // height)):
+            r = min(tile * height, n_rows - height)
             row, target = row_0 + r * row_step, out_0 + r * out_step + column
             if is_wide and height > 1:
-                full_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step, add)
+                full_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step)
             elif is_wide:
-                low_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step, add)
+                low_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step)
             elif height > 1:
-                narrow_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step, add)
+                narrow_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step)
             else:
-                single_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step, add)
-            r += height
+                single_tile(depth, rows, row, row_step, matrix, column, columns, out, target, out_step)
         column += wide if is_wide else lanes

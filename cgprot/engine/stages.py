@@ -6,8 +6,8 @@
     then L stages      the same interactions backwards; the last also goes back through the embedding
     last stage         forces from the edges
 
-Threads may share the beads of a stage, with a barrier after each. A row's bits depend on the rows it reads
-and on nothing else: neither on the number of threads nor on the other replicas.
+Threads share the beads of a stage and begin the next when all are done. A row's bits depend on the rows it
+reads and on nothing else: neither on the number of threads nor on the other replicas.
 """
 
 # An intrinsic is called without the context that its definition takes.
@@ -40,50 +40,64 @@ from cgprot.engine.kernels import (
     sum_messages,
 )
 from cgprot.engine.products import multiply
+from cgprot.engine.tickets import DONE, TAKEN, VERDICT, count_up, wait_for
 
 BLOCK = 48  # beads worked on together, so that their rows stay in the cache
 
 
 @kernel
 def run_stages(
-    stages, beads, positions, bead_type, pairs, shifts, cutoff, spacing, n_real, mirror,
+    n_threads, tickets, positions, bead_type, pairs, shifts, cutoff, spacing, n_real, mirror,
     edges, net, work, scratch, lanes,
 ):  # fmt: skip
-    """Run the stages [stages[0], stages[1]) over the beads [beads[0], beads[1]); returns find_edges' code."""
-    n_layers = len(net.map_in)
+    """All stages, shared with the other threads that call this; returns find_edges' code.
+
+    The edges are the first ticket; of every later stage each block of beads is one.
+    """
+    n_beads = len(positions)
+    n_blocks = n_threads * max(1, -(-n_beads // (n_threads * BLOCK)))
+    size = -(-n_beads // n_blocks)
+    n_tickets = 1 + (2 * len(net.map_in) + 2) * n_blocks
     shape = (n_real, mirror, spacing)
-    for stage in range(stages[0], stages[1]):
+    while True:
+        ticket = count_up(tickets, TAKEN)
+        stage, block = (ticket - 1) // n_blocks + 1, (ticket - 1) % n_blocks
+        verdict = wait_for(tickets, min(1 + (stage - 1) * n_blocks, n_tickets))
+        if verdict != 0 or ticket >= n_tickets:
+            return verdict
         if stage == 0:
-            code = find_edges(positions, pairs, shifts, cutoff, spacing, edges)
-            if code != 0:
-                return code
-            continue
-        first = beads[0]
-        while first < beads[1]:
-            last = min(first + BLOCK, beads[1])
-            if stage == 1:
-                embed(first, last, bead_type, shape, edges, net, work, scratch, lanes)
-            elif stage < n_layers + 2:
-                interact(stage - 2, first, last, shape, edges, net, work, scratch, lanes)
-            elif stage < 2 * n_layers + 2:
-                layer = 2 * n_layers + 1 - stage
-                go_back(layer, first, last, bead_type, shape, edges, net, work, scratch, lanes)
-            else:
-                for i in range(first, last):
-                    sum_forces(i, edges, work.forces[i])
-            first = last
-    return 0
+            tickets[VERDICT] = find_edges(positions, pairs, shifts, cutoff, spacing, edges)
+        else:
+            first, last = min(block * size, n_beads), min((block + 1) * size, n_beads)
+            run_block(stage, first, last, bead_type, shape, edges, net, work, scratch, lanes)
+        count_up(tickets, DONE)
 
 
 @kernel
-def part_product(first, last, rows, row_first, maps, out, out_first, add, lanes):
-    """out = W_I I + W_A A + W_S S for each bead, or that added; the row of bead b is number b - *_first."""
+def run_block(stage, first, last, bead_type, shape, edges, net, work, scratch, lanes):
+    """One stage over the beads [first, last)."""
+    n_layers = len(net.map_in)
+    if stage == 1:
+        embed(first, last, bead_type, shape, edges, net, work, scratch, lanes)
+    elif stage < n_layers + 2:
+        interact(stage - 2, first, last, shape, edges, net, work, scratch, lanes)
+    elif stage < 2 * n_layers + 2:
+        layer = 2 * n_layers + 1 - stage
+        go_back(layer, first, last, bead_type, shape, edges, net, work, scratch, lanes)
+    else:
+        for i in range(first, last):
+            sum_forces(i, edges, work.forces[i])
+
+
+@kernel
+def part_product(first, last, rows, row_first, maps, out, out_first, lanes):
+    """out = W_I I + W_A A + W_S S for each bead; the row of bead b is number b - *_first."""
     P = WIDTH * len(lanes)
     for part in range(3):
         for m in range(FIRST[part], FIRST[part + 1]):
             multiply(
                 last - first, rows, (9 * (first - row_first) + m) * P, 9 * P, maps[part],
-                out, (9 * (first - out_first) + m) * P, 9 * P, add,
+                out, (9 * (first - out_first) + m) * P, 9 * P,
             )  # fmt: skip
 
 
@@ -102,11 +116,11 @@ def embed(first, last, bead_type, shape, edges, net, work, scratch, lanes):
             squares[c] = parts[0] + parts[1] + parts[2]
         work.inverse[i] = normalise(squares, shape[0], scratch.ones, work.standard[i])
         _affine(work.standard[i], net.gate_scale, net.gate_shift, squares)
-    part_product(first, last, work.sums, 0, net.embedding_map, work.mapped, 0, False, lanes)
-    multiply(n, scratch.narrow, 0, P, net.gate_1, scratch.middle, 0, 2 * P, False)
+    part_product(first, last, work.sums, 0, net.embedding_map, work.mapped, 0, lanes)
+    multiply(n, scratch.narrow, 0, P, net.gate_1, scratch.middle, 0, 2 * P)
     for i in range(first, last):
         activate(scratch.middle[i - first], net.gate_1_bias, work.gate_1_slope[i])
-    multiply(n, scratch.middle, 0, 2 * P, net.gate_2, work.gate, 3 * P * first, 3 * P, False)
+    multiply(n, scratch.middle, 0, 2 * P, net.gate_2, work.gate, 3 * P * first, 3 * P)
     for i in range(first, last):
         activate(work.gate[i], net.gate_2_bias, work.gate_slope[i])
         gate(work.mapped[i], work.gate[i], scratch.X[i - first], lanes)
@@ -122,7 +136,7 @@ def send(layer, first, last, net, work, scratch, lanes):
     """Y of the next interaction from scratch.X."""
     for b in range(last - first):
         shrink(scratch.X[b], scratch.T[b], lanes)
-    part_product(first, last, scratch.T, first, net.map_in[layer], work.Y[layer], 0, False, lanes)
+    part_product(first, last, scratch.T, first, net.map_in[layer], work.Y[layer], 0, lanes)
 
 
 @kernel
@@ -145,7 +159,7 @@ def interact(layer, first, last, shape, edges, net, work, scratch, lanes):
         sum_messages(i, edges, net.message_table[layer], work.Y[layer], scratch.M[b], lanes)
         anticommute(work.Y[layer, i], scratch.M[b], scratch.T[b], shape[1], lanes)
         shrink(scratch.T[b], scratch.D[b], lanes)
-    part_product(first, last, scratch.D, first, net.map_out[layer], scratch.dX, first, False, lanes)
+    part_product(first, last, scratch.D, first, net.map_out[layer], scratch.dX, first, lanes)
     for b in range(last - first):
         add_square(scratch.G[b], scratch.dX[b], scratch.X[b], lanes)
     if layer == len(net.map_in) - 1:
@@ -169,20 +183,20 @@ def read_out(first, last, shape, net, work, scratch, lanes):
             invariants[c], invariants[P + c], invariants[2 * P + c] = parts_dot(x, x)
         scratch.inverse[b] = normalise(invariants, 3 * shape[0], scratch.ones, scratch.standard[b])
         _affine(scratch.standard[b], net.read_scale, net.read_shift, invariants)
-    multiply(n, scratch.wide, 0, 3 * P, net.read, scratch.narrow, 0, P, False)
+    multiply(n, scratch.wide, 0, 3 * P, net.read, scratch.narrow, 0, P)
     for b in range(n):
         activate(scratch.narrow[b], net.read_bias, scratch.read_slope[b])
-    multiply(n, scratch.narrow, 0, P, net.head_1, scratch.hidden, 0, H, False)
+    multiply(n, scratch.narrow, 0, P, net.head_1, scratch.hidden, 0, H)
     for b in range(n):
         hidden, slope = scratch.hidden[b], scratch.hidden_slope[b]
         activate(hidden, net.head_1_bias, slope)
         work.energy[first + b] = dot(net.head_2, hidden) + net.head_2_bias[0]
         for c in range(H):
             hidden[c] = net.head_2[c] * slope[c]
-    multiply(n, scratch.hidden, 0, H, net.head_1_back, scratch.narrow, 0, P, False)
+    multiply(n, scratch.hidden, 0, H, net.head_1_back, scratch.narrow, 0, P)
     for b in range(n):
         _scale(scratch.narrow[b], scratch.read_slope[b])
-    multiply(n, scratch.narrow, 0, P, net.read_back, scratch.wide, 0, 3 * P, False)
+    multiply(n, scratch.narrow, 0, P, net.read_back, scratch.wide, 0, 3 * P)
     for b in range(n):
         upstream = scratch.wide[b]
         _scale(upstream, net.read_scale)
@@ -201,7 +215,7 @@ def turn(layer, first, last, shape, net, work, scratch, lanes):
     for b in range(last - first):
         add_square_backward(scratch.dX[b], scratch.G[b], scratch.T[b], lanes)
         work.to_X[first + b] = scratch.G[b]
-    part_product(first, last, scratch.T, first, net.map_out_back[layer], scratch.G, first, False, lanes)
+    part_product(first, last, scratch.T, first, net.map_out_back[layer], scratch.G, first, lanes)
     for i in range(first, last):
         b = i - first
         D, T, Y, M = scratch.D[b], scratch.T[b], work.Y[layer, i], scratch.M[b]
@@ -221,8 +235,9 @@ def go_back(layer, first, last, bead_type, shape, edges, net, work, scratch, lan
         compare_messages(
             i, edges, net.message_table[layer], shape[2], to_M, work.Y[layer], scratch.buffer, lanes
         )
-    part_product(first, last, work.to_Y, 0, net.map_in_back[layer], work.to_X, 0, True, lanes)
+    part_product(first, last, work.to_Y, 0, net.map_in_back[layer], scratch.T, first, lanes)
     for i in range(first, last):
+        _add(work.to_X[i], scratch.T[i - first])
         recall(layer, i, work, scratch.X[i - first], lanes)
         shrink_backward(scratch.X[i - first], work.to_X[i], scratch.G[i - first], lanes)
     if layer == 0:
@@ -244,11 +259,11 @@ def embed_backward(first, last, bead_type, shape, edges, net, work, scratch, lan
             to_gate[c], to_gate[P + c], to_gate[2 * P + c] = parts_dot(load(G, c, P), load(X, c, P))
         _scale(to_gate, work.gate_slope[i])
         gate(G, work.gate[i], scratch.T[b], lanes)
-    multiply(n, scratch.wide, 0, 3 * P, net.gate_2_back, scratch.middle, 0, 2 * P, False)
+    multiply(n, scratch.wide, 0, 3 * P, net.gate_2_back, scratch.middle, 0, 2 * P)
     for b in range(n):
         _scale(scratch.middle[b], work.gate_1_slope[first + b])
-    multiply(n, scratch.middle, 0, 2 * P, net.gate_1_back, scratch.narrow, 0, P, False)
-    part_product(first, last, scratch.T, first, net.embedding_map_back, scratch.G, first, False, lanes)
+    multiply(n, scratch.middle, 0, 2 * P, net.gate_1_back, scratch.narrow, 0, P)
+    part_product(first, last, scratch.T, first, net.embedding_map_back, scratch.G, first, lanes)
     for i in range(first, last):
         b = i - first
         to_square, G, X = scratch.narrow[b], scratch.G[b], work.sums[i]
