@@ -58,25 +58,26 @@ EVERY = {"forces": 1, "integrator": 1, "guard": 10, "frame": 500, "checkpoint": 
 
 
 class Clocks(defaultdict):
-    """{part: [calls, seconds]}; one look at a clock before and one after, as they cost time themselves."""
+    """{part: [calls, seconds, seconds by the clock]}."""
 
     def __init__(self, threads: int) -> None:
-        super().__init__(lambda: [0, 0.0])
+        super().__init__(lambda: [0, 0.0, 0.0])
         self._clock = time.process_time if threads == 1 else time.perf_counter
 
     def around(self, name: str, task: Callable) -> Callable:
         """The task, its time taken; what happens before the loop does not count."""
-        clock = time.perf_counter if name in ("frame", "checkpoint") else self._clock
+        clock = self._clock
 
         def timed(*arguments: Any, **options: Any) -> Any:
             if name == "loop":
                 self.clear()
-            began = clock()
+            began = clock(), time.perf_counter()
             try:
                 return task(*arguments, **options)
             finally:
                 entry = self[name]
-                entry[1] += clock() - began
+                entry[1] += clock() - began[0]
+                entry[2] += time.perf_counter() - began[1]
                 entry[0] += 1
 
         return timed
@@ -95,9 +96,10 @@ class Clocks(defaultdict):
 
     def per_step(self, steps: int) -> dict[str, float]:
         """Seconds of every part in a step of a long run; `rest` is the loop itself."""
-        result = {name: self[name][1] / self[name][0] / every for name, every in EVERY.items()}
+        column = {"frame": 2, "checkpoint": 2}  # writing waits for the disk
+        parts = {name: self[name][column.get(name, 1)] / self[name][0] for name in EVERY}
         rest = self["loop"][1] - sum(self[name][1] for name in EVERY)
-        return result | {"rest": max(0.0, rest) / steps}
+        return {name: seconds / EVERY[name] for name, seconds in parts.items()} | {"rest": rest / steps}
 
 
 class Bench(NamedTuple):
