@@ -17,6 +17,7 @@ from cgprot.units import PER_CUBIC_ANGSTROM_PER_MILLIMOLAR
 _CHAIN_NAMES = ascii_uppercase + ascii_lowercase + digits  # a PDB has one character
 _NEAREST_COPIES = 4.0  # Å between beads of two copies: about van der Waals contact of heavy atoms
 _NEAREST_IMAGES = 1.5  # Å, as the start itself is checked
+_LONGEST_EDGE = 99_999.0  # Å, as a PDB can state it
 _MOST_TRIALS = 500
 
 
@@ -26,7 +27,8 @@ def complete_cell(numbers: tuple[float, ...]) -> Cell:
     Raises
     ------
     ValueError
-        if they are of another number, or span no volume
+        if they are of another number, span no volume, are longer than a PDB can state, or so short that
+        every bead would overlap its own image
     """
     edges = tuple(map(float, numbers))
     if len(edges) == 1:
@@ -39,6 +41,11 @@ def complete_cell(numbers: tuple[float, ...]) -> Cell:
         volume = np.linalg.det(triclinic_vectors(edges, np.float64))
     if not volume > 0:
         raise ValueError(f"{' '.join(f'{edge:g}' for edge in edges)} spans no volume: give edges above 0 Å")
+    if not max(edges[:3]) <= _LONGEST_EDGE:
+        raise ValueError(f"an edge of {max(edges[:3]):g} Å: give at most {_LONGEST_EDGE:g} Å, or free space")
+    height = 1.0 / np.linalg.norm(np.linalg.inv(triclinic_vectors(edges, np.float64)), axis=0).max()
+    if not height > _NEAREST_IMAGES:
+        raise ValueError(f"{height:.3g} Å thin: no bead fits between its own images, give a larger box")
     return edges
 
 
@@ -48,9 +55,18 @@ def box_vectors(cell: Cell) -> np.ndarray:
 
 
 def cubic_cell(concentration_mM: float, n_chains: int) -> Cell:
-    """The cube in which so many chains have a concentration [mmol/L]."""
+    """The cube in which so many chains have a concentration [mmol/L].
+
+    Raises
+    ------
+    UsageError
+        if there is no such box
+    """
     volume = n_chains / (concentration_mM * PER_CUBIC_ANGSTROM_PER_MILLIMOLAR)
-    return complete_cell((round(volume ** (1 / 3), 3),))  # as a PDB can state it
+    try:
+        return complete_cell((round(volume ** (1 / 3), 3),))  # as a PDB can state it
+    except ValueError as error:
+        raise UsageError(f"--concentration-mM {concentration_mM:g}: {error}")
 
 
 def n_chains(system: BeadSystem) -> int:

@@ -11,7 +11,7 @@ from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
 from cgprot.files.psf import read_psf
 from cgprot.model.checkpoint import available_models, check_mapping, load_model, model_path
-from cgprot.simulate.box import cubic_cell, n_chains, place_copies
+from cgprot.simulate.box import cubic_cell, n_chains, place_copies, refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
@@ -139,6 +139,8 @@ def _in_box(
         config = _with(config, box=cell)
     if beginning.copies is not None and config.box is not None:
         start = place_copies(start, copies, config.box, config.seeds)
+    if config.box is not None:  # before the network sees the many images of a box that is too small
+        refuse_overlapping_images(start.system, start.positions, config.box)
     return start, config
 
 

@@ -13,8 +13,15 @@ from cgprot.units import FS_PER_PS
 
 # Steps between frames and frames in a trajectory are 32-bit integers in a DCD, and every step must be
 # a whole number in double precision.
-_LARGEST_STEPS = {"time_ps": 2**53, "output_every_ps": 2**31, "checkpoint_every_ps": 2**53}
+_LARGEST_STEPS = {
+    "time_ps": 2**53,
+    "output_every_ps": 2**31,
+    "checkpoint_every_ps": 2**53,
+    "exchange_every_ps": 2**53,
+    "heat_ps": 2**53,
+}
 _MOST_FRAMES = 2**31
+_RELAXATION_TIMES = 20.0  # after which exp(-20) of a difference of temperatures is left
 
 
 _PER_REPLICA = ("temperature", "friction_per_ps", "seed")
@@ -86,28 +93,35 @@ class SimulateConfig(BaseModel):
     @model_validator(mode="after")
     def _whole_steps(self) -> "SimulateConfig":
         for name, largest in _LARGEST_STEPS.items():
-            steps = getattr(self, name) * FS_PER_PS / self.timestep_fs
-            if not steps < largest:
+            self._refuse_broken_steps(name, largest)
+        for name in ("output_every_ps", "exchange_every_ps"):
+            if (getattr(self, name) or 0.0) > self.time_ps:
                 raise ValueError(
-                    f"{name} {getattr(self, name):g} is {steps:.3g} steps of {self.timestep_fs:g} fs: "
-                    f"choose fewer than {largest:.3g}"
+                    f"{name} {getattr(self, name):g} exceeds time_ps {self.time_ps:g}: "
+                    f"it would never happen, choose a shorter one"
                 )
-            if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
-                raise ValueError(
-                    f"{name} {getattr(self, name):g} is {steps:.6g} steps of {self.timestep_fs:g} fs: "
-                    f"choose a whole number of steps"
-                )
-        if self.output_every_ps > self.time_ps:
-            raise ValueError(
-                f"output_every_ps {self.output_every_ps:g} exceeds time_ps {self.time_ps:g}: "
-                f"no frame would be written"
-            )
         if self.n_steps // self.output_steps >= _MOST_FRAMES - 1:
             raise ValueError(
                 f"output_every_ps {self.output_every_ps:g} gives more than {_MOST_FRAMES:.3g} frames in "
                 f"{self.time_ps:g} ps: choose a longer one"
             )
         return self
+
+    def _refuse_broken_steps(self, name: str, largest: int) -> None:
+        time_ps = getattr(self, name)
+        if not time_ps:  # not asked for
+            return
+        steps = time_ps * FS_PER_PS / self.timestep_fs
+        if not steps < largest:
+            raise ValueError(
+                f"{name} {time_ps:g} is {steps:.3g} steps of {self.timestep_fs:g} fs: "
+                f"choose fewer than {largest:.3g}"
+            )
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
+            raise ValueError(
+                f"{name} {time_ps:g} is {steps:.6g} steps of {self.timestep_fs:g} fs: "
+                f"choose a whole number of steps"
+            )
 
     @model_validator(mode="after")
     def _one_schedule(self) -> "SimulateConfig":
@@ -126,12 +140,6 @@ class SimulateConfig(BaseModel):
         return self
 
     def _check_exchange(self) -> None:
-        steps = self.exchange_every_ps * FS_PER_PS / self.timestep_fs  # type: ignore[operator]
-        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
-            raise ValueError(
-                f"exchange_every_ps {self.exchange_every_ps:g} is {steps:.6g} steps of "
-                f"{self.timestep_fs:g} fs: choose a whole number of steps"
-            )
         if len(set(self.temperatures)) < max(2, self.replicas) or min(self.temperatures) <= 0:
             raise ValueError(
                 "exchange_every_ps needs several temperatures above 0, a different one a replica"
@@ -142,7 +150,7 @@ class SimulateConfig(BaseModel):
         """(n_replicas,) [K]."""
         return np.broadcast_to(np.asarray(self.temperature, dtype=np.float64), self.replicas).copy()
 
-    def bath(self, step: int) -> np.ndarray:
+    def bath(self, step: float) -> np.ndarray:
         """(n_replicas,) [K], the temperatures of the step that follows `step` others.
 
         Heating and annealing are functions of the step alone, so that a resumed run needs no memory of
@@ -155,6 +163,20 @@ class SimulateConfig(BaseModel):
         if step >= self.heat_steps:
             return self.temperatures
         return self.heat_from + (self.temperatures - self.heat_from) * (step / self.heat_steps)
+
+    def warmest_bath(self, step: int) -> np.ndarray:
+        """(n_replicas,) [K], the highest that each had within the last 20 relaxation times.
+
+        A molecule follows a bath that cools with a rate of the friction, or slower: nearly 0 K are
+        reached long after the bath.
+        """
+        slowest = min(self.frictions)
+        past_ps = _RELAXATION_TIMES * max(1.0, 1.0 / slowest) if slowest else np.inf
+        edges = [self.heat_steps, *(time * FS_PER_PS / self.timestep_fs for time, _ in self.anneal)]
+        begin = max(0.0, step - past_ps * FS_PER_PS / self.timestep_fs)
+        return np.max(
+            [self.bath(at) for at in (begin, *(e for e in edges if begin < e < step), step)], axis=0
+        )
 
     @property
     def exchange_steps(self) -> int | None:

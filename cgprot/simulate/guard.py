@@ -1,5 +1,6 @@
 """Telling a replica that left sanity, with the bead and the number that show it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,8 @@ class Guard:
     allow_flips : leave chirality and peptide bonds unwatched
     heat_ps : [ps] in which the replicas are heated: the heat of a relaxing start is large beside a
         temperature near 0, so that the limit of the temperature holds from so much later on
+    warmest : step -> (n_replicas,) [K], the warmest bath that replicas may still have the heat of; without
+        it only that of the moment counts
     """
 
     def __init__(
@@ -98,8 +101,9 @@ class Guard:
         scheme: Scheme = "langevin",
         allow_flips: bool = False,
         heat_ps: float = 0.0,
+        warmest: Callable[[int], np.ndarray] | None = None,
     ) -> None:
-        self._system, self._scheme = system, scheme
+        self._system, self._scheme, self._warmest = system, scheme, warmest
         # As a resumed run reads it from the trajectories, so that both draw the same line.
         start = np.asarray(starting_positions, dtype=np.float32).astype(np.float64)
         bonds = system.bonds.astype(np.int64).reshape(-1, 2)
@@ -128,7 +132,8 @@ class Guard:
         forces : (n_replicas, n_beads, 3) [kcal/mol/Å]
         time_ps : simulated time, which tells the limit of the temperature
         """
-        hottest = self._hottest(state.temperature, time_ps)
+        bath = state.temperature if self._warmest is None else self._warmest(state.step)
+        hottest = self._hottest(bath, time_ps)
         kind, place = np.empty((2, len(hottest)), dtype=np.int64)
         value = np.empty(len(hottest))
         inspect(

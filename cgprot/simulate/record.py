@@ -39,8 +39,8 @@ class Record:
     """The growing files of a run folder.
 
     Frame k is that of step k * output_steps; frame 0 is the start. The log has a row for every frame
-    of every replica, with the kinetic energy right after the Ornstein-Uhlenbeck part, or, without
-    one, at the time of the positions. Positions are the true ones, not centred: a replica that
+    of every replica. Velocities and kinetic energies are those right after the Ornstein-Uhlenbeck part,
+    or, without one, at the time of the positions. Positions are the true ones, not centred: a replica that
     diffused 100 Å away keeps 1e-5 Å in float32, one that diffused 10,000 Å keeps 1e-3 Å.
     Checkpoints hold float64.
     """
@@ -102,11 +102,11 @@ class Record:
         forces : (n_replicas, n_beads, 3) [kcal/mol/Å]
         """
         running = np.flatnonzero(state.running).tolist()
-        arrays = {"replica": state.positions, "velocities": state.velocities, "forces": forces}
+        velocities = self._measured(state.velocities, forces)
+        arrays = {"replica": state.positions, "velocities": velocities, "forces": forces}
         for quantity in _quantities(self._config):
             for replica in running:
                 self._trajectories[trajectory_name(replica, quantity)].append(arrays[quantity][replica])
-        velocities = self._measured(state.velocities, forces)
         temperature = kinetic_temperature(velocities, self._system.mass)
         kinetic = kinetic_energy(velocities, self._system.mass)
         start = f"{state.step},{state.step * self._config.timestep_ps:.12g}"
@@ -118,14 +118,15 @@ class Record:
         self.log("".join(rows))
 
     def _measured(self, velocities: np.ndarray, forces: np.ndarray) -> np.ndarray:
-        """Those of the log: of the scheme verlet at the time of the positions, where the total is kept."""
+        """Those that are written: of the scheme verlet at the time of the positions, which keeps the total."""
         if self._config.scheme != "verlet":
             return velocities
         return on_step_velocities(velocities, forces, self._system.mass, self._config.timestep_ps)
 
     def log(self, lines: str, name: str = LOG_FILE) -> None:
         """Append whole lines to a log, in a step that is due (`Loop`)."""
-        self._logs[name].append(lines.encode())
+        if lines:  # nothing would be an end that no resumption can check
+            self._logs[name].append(lines.encode())
 
     def checkpoint(self, state: SimulationState) -> None:
         """Bring frames and logs to the disk, then write the checkpoint that counts on them."""

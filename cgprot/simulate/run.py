@@ -210,9 +210,9 @@ def _integrator(system: BeadSystem, config: SimulateConfig) -> Integrator:
 
 
 def _guard(system: BeadSystem, starting_positions: np.ndarray, config: SimulateConfig) -> Guard:
-    return Guard(
-        system, starting_positions, config.frictions, config.scheme, config.allow_flips, config.heat_ps
-    )
+    warmest = None if config.exchange_every_ps else config.warmest_bath  # exchanged baths are the state's
+    heat_ps, flips = config.heat_ps, config.allow_flips
+    return Guard(system, starting_positions, config.frictions, config.scheme, flips, heat_ps, warmest)
 
 
 def refuse_other_number(start: BeadFrames, config: SimulateConfig) -> None:

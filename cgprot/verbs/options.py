@@ -39,4 +39,4 @@ def validated(model, options, **more):
         if not first["loc"]:  # a rule over several options, which names them itself
             raise UsageError(message)
         option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{option} {first['input']}: {message.lower()}")
+        raise UsageError(f"{option} {first['input']}: {message[0].lower()}{message[1:]}")

@@ -75,8 +75,11 @@ def add(verbs) -> None:
 
 
 def _point(text: str) -> tuple[float, float]:
-    time_ps, temperature = text.split(":")
-    return float(time_ps), float(temperature)
+    try:
+        time_ps, temperature = map(float, text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no PS:K: give a time and a temperature, as in 10:400")
+    return time_ps, temperature
 
 
 def run(options) -> None:

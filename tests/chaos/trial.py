@@ -21,9 +21,11 @@ CONFIG = SimulateConfig(
     checkpoint_every_ps=0.024,
     guard_every_steps=3,
     velocities=True,
+    temperature=(300.0, 301.0),
+    exchange_every_ps=0.006,
 )
 _FARTHEST = 0.5  # Å
-_GROWING = ("*.dcd", "log.csv")
+_GROWING = ("*.dcd", "*.csv")
 
 
 def forces(positions):

@@ -101,6 +101,26 @@ def test_annealing_goes_linearly_from_point_to_point_and_stays(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "changed", [{"anneal": ((1.1, 300.0), (1.2, 1.0))}, {"heat_ps": 1.1, "heat_from": 500.0}]
+)
+def test_the_heat_of_a_bath_that_has_cooled_is_no_fault(tmp_path, changed):
+    """Replicas follow within a relaxation time; 10 sigma of 1 K are 4 K."""
+    cold = {"temperature": 1.0, "time_ps": 3.0} | changed
+    run(tmp_path / "run", exchange_every_ps=None, **cold)
+    assert rows_of(tmp_path / "run" / "log.csv")[-1]["bath_temperature_K"] == 1.0
+
+
+def test_the_warmest_bath_is_that_of_the_last_relaxation_times():
+    config = config_of(
+        exchange_every_ps=None, temperature=(300.0, 700.0), anneal=((10.0, 500.0), (12.0, 100.0))
+    )
+    np.testing.assert_allclose(config.warmest_bath(0), [300, 700])
+    np.testing.assert_allclose(config.warmest_bath(5500), [500, 700])
+    np.testing.assert_allclose(config.warmest_bath(15500), [300, 300])  # from 11 ps on
+    np.testing.assert_allclose(config.warmest_bath(16001), [100, 100], rtol=1e-2)
+
+
+@pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"temperature": 300.0}, "needs several temperatures"),

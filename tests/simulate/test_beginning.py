@@ -174,6 +174,12 @@ def test_altered_restraints_are_refused(small):
         resume_run(run, 0.12)
 
 
+def test_a_box_that_is_too_small_is_refused_before_the_network_sees_its_many_images(small, monkeypatch):
+    monkeypatch.setattr("cgprot.simulate.command.choose_forces", None)
+    with pytest.raises(InputError, match="overlaps an image"):
+        begin(small, "wrong", temperature=10.0, box=(2.0,))
+
+
 def test_copies_at_a_concentration(small):
     run = begin(
         small,
@@ -224,13 +230,22 @@ def test_frames_tell_the_number_of_replicas(small):
         ("a.pdb --box 30 40", "2 numbers: give 1 edge, 3 edges, or 3 edges and 3 angles"),
         ("a.pdb --box -3", "spans no volume"),
         ("a.pdb --minimise-force 0", "--minimise-force 0.0"),
+        ("a.pdb --box 0.001", "no bead fits between its own images"),
+        ("a.pdb --box 1e300", "an edge of 1e+300 Å"),
+        ("a.pdb --anneal 10-300", "'10-300' is no PS:K: give a time and a temperature"),
+        ("a.pdb --anneal 10:-3", "--anneal -3.0"),
+        ("a.pdb --heat-ps 0.0001", "heat_ps 0.0001 is 0.05 steps of 2 fs"),
+        ("a.pdb --exchange-every-ps 200 --temperature 300 310", "it would never happen"),
         ("a.pdb --heat-ps -1", "--heat-ps -1.0"),
         ("a.pdb --heat-ps 5 --scheme verlet", "heat_ps sets baths, and verlet has none"),
         ("a.pdb --heat-from 5", "heat_from without heat_ps heats nothing"),
     ],
 )
 def test_wrong_options_are_one_line(options, said, tmp_path, capsys):
-    code = main(["simulate", *options.split(), "--model", "heavy-demo", "-o", str(tmp_path / "run")])
+    try:
+        code = main(["simulate", *options.split(), "--model", "heavy-demo", "-o", str(tmp_path / "run")])
+    except SystemExit as error:  # of argparse
+        code = error.code
     message = capsys.readouterr().err
     assert code == 2
     assert said in message

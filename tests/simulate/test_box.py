@@ -29,9 +29,23 @@ def test_cells_of_one_three_and_six_numbers():
     np.testing.assert_allclose(box_vectors(complete_cell((12.0, 13.0, 14.0))), np.diag([12.0, 13.0, 14.0]))
     lengths = np.linalg.norm(box_vectors(CELL), axis=1)
     np.testing.assert_allclose(lengths, CELL[:3], rtol=1e-6)
-    for wrong in ((1.0, 2.0), (0.0,), (-5.0,), (9.0, 9.0, 9.0, 90.0, 10.0, 170.0)):
-        with pytest.raises(ValueError, match=r"numbers|spans no volume"):
-            complete_cell(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ((1.0, 2.0), "2 numbers"),
+        ((0.0,), "spans no volume"),
+        ((-5.0,), "spans no volume"),
+        ((9.0, 9.0, 9.0, 90.0, 10.0, 170.0), "spans no volume"),
+        ((1e-3,), "thin"),
+        ((9.0, 9.0, 9.0, 90.0, 90.0, 4.0), "thin"),
+        ((1e6,), "at most 99999"),
+    ],
+)
+def test_cells_that_hold_nothing_are_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        complete_cell(wrong)
 
 
 def test_copies_are_chains_of_their_own():

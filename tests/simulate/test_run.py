@@ -16,7 +16,7 @@ from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import read_dcd
 from cgprot.files.folder import read_run
 from cgprot.files.lock import locked
-from cgprot.files.psf import write_psf
+from cgprot.files.psf import read_psf, write_psf
 from cgprot.files.stop import Interrupted
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.integrator import Integrator
@@ -212,6 +212,17 @@ def test_other_schemes_run_and_resume(tmp_path, scheme):
         _simulate(tmp_path / "run", _At(134, _raise), **asked)
     resume(tmp_path / "run", chain_forces)
     assert _results(tmp_path / "run") == _results(tmp_path / "whole")
+
+
+def test_velocities_without_a_thermostat_are_those_at_the_time_of_the_positions(tmp_path):
+    _simulate(tmp_path / "run", scheme="verlet", velocities=True)
+    mass, conversion = read_psf(tmp_path / "run" / "system.psf").mass, 418.4  # Da Å²/ps² in kcal/mol
+    with open(tmp_path / "run" / "log.csv") as stream:
+        logged = [float(row["kinetic_energy_kcal_mol"]) for row in csv.DictReader(stream)]
+    for replica in range(REPLICAS):
+        velocities, _ = read_dcd(tmp_path / "run" / f"velocities_{replica:03d}.dcd")
+        energy = 0.5 * (mass[:, None] * velocities.astype(float) ** 2).sum(axis=(1, 2)) / conversion
+        np.testing.assert_allclose(energy, logged[replica::REPLICAS], rtol=1e-5, atol=1e-5)
 
 
 def test_seed_decides(whole, tmp_path):
@@ -540,7 +551,7 @@ def test_refused_before_the_folder_is_created(tmp_path, error, said, asked):
         ("seed", {"seed": 2**64}),
         ("friction_per_ps", {"friction_per_ps": -1.0}),
         ("time_ps 0.401 is 200.5 steps of 2 fs: choose a whole number", {"time_ps": 0.401}),
-        ("no frame would be written", {"output_every_ps": 1.0}),
+        ("it would never happen", {"output_every_ps": 1.0}),
         ("Extra inputs", {"temprature": 300.0}),
         ("replicas", {"replicas": 1_000_000_000}),
         ("time_ps 1e+300 is 5e+302 steps", {"time_ps": 1e300, "output_every_ps": 1e299}),
