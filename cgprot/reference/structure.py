@@ -50,8 +50,8 @@ def load_structure(path: Path) -> Structure:
     """Read a structure and complete it: missing heavy atoms, hydrogens, MSE -> MET.
 
     Atoms that are there stay where they are. Residues whose name states their protonation (HIP,
-    ASH, ...) get it, all others that of pH 7. Water and ions are left out, which standard error
-    is told.
+    ASH, ...) get it, all others that of pH 7. Water and ions are left out, of several models or
+    alternate locations the first is taken; standard error is told, and which atoms were built.
 
     Raises
     ------
@@ -69,6 +69,7 @@ def load_structure(path: Path) -> Structure:
         names = _names_in_file(path)
     except Exception as error:  # PDBFixer and OpenMM raise many types, AttributeError included
         raise InputError(f"{path}: not a PDB or mmCIF structure ({_first_line(error)}): check the file")
+    _tell_alternatives(path)
     _refuse_unknown(path, fixer)
     _refuse_not_finite(path, fixer)
     _leave_out_solvent(path, fixer)
@@ -166,6 +167,33 @@ def _leave_out_solvent(path: Path, fixer: PDBFixer) -> None:
     print(f"{path}: residues of solvent and ions left out: {len(solvent)}", file=sys.stderr)
 
 
+def _tell_alternatives(path: Path) -> None:
+    """Of a PDB: all but the first of several models or alternate locations is left out."""
+    with open(path) as stream:
+        if _guessFileFormat(stream, path.name) != "pdb":
+            return
+        stream.seek(0)
+        lines = [line for line in stream if line.startswith(("MODEL ", "ATOM  ", "HETATM"))]
+    models = sum(line.startswith("MODEL ") for line in lines)
+    places = {line[16:17] for line in lines if not line.startswith("MODEL ")} - {" "}
+    if models > 1:
+        print(f"{path}: the first of {models} models taken", file=sys.stderr)
+    if len(places) > 1:
+        print(f"{path}: of alternate locations {', '.join(sorted(places))} the first taken", file=sys.stderr)
+
+
+def _tell_missing(path: Path, fixer: PDBFixer) -> None:
+    missing = fixer.missingAtoms.items()
+    if missing:
+        first = next(iter(fixer.missingAtoms))
+        number = sum(len(atoms) for _, atoms in missing)
+        print(
+            f"{path}: missing heavy atoms built: {number} in {len(missing)} residues, the first in "
+            f"{first.name} {first.id}",
+            file=sys.stderr,
+        )
+
+
 def _refuse_gaps(path: Path, fixer: PDBFixer) -> None:
     positions = _angstrom(fixer.positions)
     for chain in fixer.topology.chains():
@@ -200,6 +228,7 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     # Loops that the experiment did not see are not invented.
     fixer.missingResidues = {}
     fixer.findMissingAtoms()
+    _tell_missing(path, fixer)
     fixer.addMissingAtoms(seed=1)
     modeller = app.Modeller(fixer.topology, fixer.positions)
     modeller.addHydrogens(pH=_PH, variants=variants)

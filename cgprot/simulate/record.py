@@ -118,7 +118,7 @@ class Record:
         self.log("".join(rows))
 
     def _measured(self, velocities: np.ndarray, forces: np.ndarray) -> np.ndarray:
-        """Those that are written: of the scheme verlet at the time of the positions, which keeps the total."""
+        """As written: those of verlet at the time of the positions, which keep the total."""
         if self._config.scheme != "verlet":
             return velocities
         return on_step_velocities(velocities, forces, self._system.mass, self._config.timestep_ps)

@@ -36,10 +36,28 @@ def test_hydrogens_are_added_and_heavy_atoms_stay(examples, tmp_path, chignolin)
     np.testing.assert_allclose(structure.positions[heavy], full.positions[heavy_full], atol=1e-6)
 
 
-def test_a_missing_side_chain_atom_is_built(examples, tmp_path):
+def test_a_missing_side_chain_atom_is_built_and_told(examples, tmp_path, capsys):
     path = tmp_path / "short.pdb"
     path.write_text(lines_of(examples / "chignolin.pdb", lambda line: line[12:16].strip() != "CZ3"))
     assert len(load_structure(path).positions) == 166
+    assert "missing heavy atoms built: 1 in 1 residues, the first in TRP 9" in capsys.readouterr().err
+
+
+def test_models_and_alternate_locations_that_are_left_out_are_told(examples, tmp_path, capsys):
+    atoms = lines_of(examples / "chignolin.pdb", lambda line: line.startswith("ATOM"))
+    both = "".join(
+        f"{line[:16]}{place}{line[17:30]}{float(line[30:38]) + shift:8.3f}{line[38:]}"
+        for line in atoms.splitlines(keepends=True)
+        for place, shift in ((("A", 0.0), ("B", 0.5)) if line[22:26] == "   9" else ((" ", 0.0),))
+    )
+    path = tmp_path / "several.pdb"
+    path.write_text(f"MODEL        1\n{both}ENDMDL\nMODEL        2\n{both}ENDMDL\n")
+    expected = load_structure(examples / "chignolin.pdb").positions
+    capsys.readouterr()
+    np.testing.assert_allclose(load_structure(path).positions, expected, atol=1e-6)
+    told = capsys.readouterr().err
+    assert "the first of 2 models taken" in told
+    assert "of alternate locations A, B the first taken" in told
 
 
 @pytest.mark.parametrize(
