@@ -109,7 +109,8 @@ class Integrator:
             needed = 2.0 * self.timestep_ps / _LONGEST_STRIDE_PS**2
             raise UsageError(
                 f"scheme brownian: friction {self.friction_per_ps.min():g}/ps is too weak for a step of "
-                f"{self.timestep_ps:g} ps: give at least {needed:.3g}/ps or shorten the step"
+                f"{self.timestep_ps:g} ps: give at least {needed:.3g}/ps, bonds of a protein want "
+                f"{10 * needed:.3g}/ps"
             )
 
 

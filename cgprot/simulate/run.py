@@ -292,5 +292,5 @@ def _config_of(folder: Path, run: dict, checkpoint: Checkpoint, time_ps: float |
 
 def _line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(str(part["msg"]) for part in error.errors())
+        return "; ".join(str(part["msg"]).removeprefix("Value error, ") for part in error.errors())
     return str(error)
