@@ -129,6 +129,9 @@ def read_checkpoint(path: Path, layout: Layout | None = None) -> Checkpoint:
     hyper_parameters, tensors = known.get("hyper_parameters"), known.get("state_dict")
     if not isinstance(hyper_parameters, dict) or not isinstance(tensors, dict):
         raise InputError(f"{path}: has no hyper_parameters and state_dict: give a checkpoint of TorchMD-Net")
+    for name, tensor in tensors.items():
+        if not (isinstance(name, str) and isinstance(tensor, Tensor) and tensor.isfinite().all()):
+            raise InputError(f"{path}: {name} in its state_dict is no finite tensor: take it anew")
     try:
         return _checkpoint(hyper_parameters, tensors, layout, known.get("cgprot", {}))
     except InputError as error:
@@ -140,12 +143,14 @@ def _load(path: Path) -> dict:
         with torch.serialization.safe_globals(_NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
+        if error.filename is None:  # torch's own, of a file that ends too soon
+            raise InputError(f"{path}: damaged ({error}): take it anew from its source")
         raise StorageError(f"{path}: could not be read ({error}): check the path")
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
         raise InputError(
-            f"{path}: refused, loading {named[1] if named else 'its pickle'} could run any code: where you "
-            "trust it, save its hyper_parameters and state_dict anew as plain values and tensors"
+            f"{path}: refused, loading {named[1] if named else 'what is in it'} could run any code: where "
+            "you trust it, save its hyper_parameters and state_dict anew as plain values and tensors"
         )
     except (RuntimeError, EOFError, ValueError, LookupError, AttributeError):
         raise InputError(f"{path}: not a file of torch.save: give a checkpoint of TorchMD-Net")
@@ -183,12 +188,16 @@ def _config(given: dict, energy_shift: float) -> ModelConfig:
     try:
         return ModelConfig(**settings, n_types=given["max_z"] - 1, energy_shift=energy_shift)
     except (ValidationError, TypeError) as error:
-        raise InputError(f"its hyper_parameters make no model ({error}): give a checkpoint of a TensorNet")
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": error}
+        reason = " ".join(map(str, (*first["loc"], first["msg"])))
+        raise InputError(f"its hyper_parameters make no model ({reason}): give a checkpoint of a TensorNet")
 
 
 def _potential(config: ModelConfig, tensors: dict[str, Tensor], layout: Layout) -> Potential:
     tensors = {"std": torch.ones(())} | tensors
-    tensors = {name: tensor.float() if tensor.itemsize < 4 else tensor for name, tensor in tensors.items()}
+    tensors = {
+        name: tensor if tensor.dtype == torch.float64 else tensor.float() for name, tensor in tensors.items()
+    }
     potential = Potential(config)
     expected = to_theirs(potential)
     for name in sorted(expected.keys() ^ tensors.keys()):

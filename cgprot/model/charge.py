@@ -62,7 +62,10 @@ def product_factors(graph: Graph, charge: Charge, spin: bool, group: str) -> Fac
 
 def _given(values: Tensor | None, what: str, argument: str) -> Tensor:
     if values is None:
-        raise InputError(f"the model needs {what}, the graph has none: give build_graph `{argument}`")
+        raise InputError(
+            f"the model needs {what}, the graph has none: give build_graph `{argument}`, "
+            f"or a dataset property_{argument}"
+        )
     return values
 
 

@@ -125,8 +125,13 @@ def load_model(name_or_path: str | Path, dtype: torch.dtype | None = torch.float
         potential = Potential(ModelConfig(**metadata["config"])).to(dtype or tensors["energy_scale"].dtype)
         potential.load_state_dict(tensors)
     except (KeyError, ValidationError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (
+            error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        )
         raise InputError(f"{path}: weights do not fit the configuration ({reason}): take it anew")
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{path}: {name} is not finite: take the model of an earlier step")
     return potential.eval(), metadata
 
 

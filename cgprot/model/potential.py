@@ -29,12 +29,12 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    channels: int = Field(default=64, ge=2)
-    layers: int = Field(default=1, ge=0)
-    rbf: int = Field(default=32, ge=2)
+    channels: int = Field(default=64, ge=2, le=4096)
+    layers: int = Field(default=1, ge=0, le=64)
+    rbf: int = Field(default=32, ge=2, le=4096)
     cutoff: float = Field(default=5.0, gt=0)  # Å
     group: Literal["O(3)", "SO(3)"] = "O(3)"
-    n_types: int = Field(default=12, ge=1)
+    n_types: int = Field(default=12, ge=1, le=10**6)
     outputs: tuple[Output, ...] = ()  # beside energy and forces
     basis: Literal["expnorm", "gauss"] = "expnorm"
     charge: Charge = "none"

@@ -55,8 +55,14 @@ def read_datasets(paths: Sequence[Path]) -> dict[str, BeadFrames]:
     Raises
     ------
     InputError
-        if beads come from different mappings, labels are missing or not finite, or nothing is there
+        if beads come from different mappings, labels are missing or not finite, nothing is there, or a file
+        is given twice: its frames would pass for independent ones
     """
+    known: set[Path] = set()
+    for path in paths:
+        if (own := Path(path).resolve()) in known:
+            raise InputError(f"{path}: given twice: leave out one")
+        known.add(own)
     entries: dict[str, BeadFrames] = {}
     for path in paths:
         for key, frames in read_dataset(path).items():
@@ -77,6 +83,8 @@ def check_labels(frames: BeadFrames, where: str) -> None:
         if array is not None and not np.isfinite(array).all():
             frame = int(np.argwhere(~np.isfinite(array))[0, 0])
             raise InputError(f"{where}, frame {frame}: {name} not finite: leave it out of the dataset")
+    if frames.force_noise is not None and (frames.force_noise < 0).any():
+        raise InputError(f"{where}: force_noise is negative: give the labels' standard errors")
 
 
 def check_one_mapping(entries: Mapping[str, BeadFrames]) -> None:

@@ -55,14 +55,14 @@ class OptimiserConfig(BaseModel):
     steps: int = Field(default=10_000, ge=1, le=MOST)
     batch_frames: int | None = Field(default=None, ge=1, le=MOST)
     batch_edges: int | None = Field(default=None, ge=1, le=2**40)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e6)
     warmup_steps: int = Field(default=100, ge=0, le=MOST)
     final_learning_rate: float = Field(default=0.01, ge=0, le=1)
     schedule: Literal["cosine", "plateau"] = "cosine"
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     plateau_patience: int = Field(default=5, ge=1, le=MOST)
     patience: int | None = Field(default=None, ge=1, le=MOST)
-    noise_weighting: float | None = Field(default=None, gt=0)
+    noise_weighting: float | None = Field(default=None, ge=1e-6, le=1e6)  # float32 holds 1/s²
     gradient_clip: float = Field(default=10.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**63)  # torch and numpy both take it

@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cgprot.beads import BeadFrames
-from cgprot.model.potential import check_types
+from cgprot.errors import InputError
+from cgprot.model.potential import Potential, check_types
 from cgprot.train.batches import (
     Frame,
     check_one_mapping,
+    join_frames,
     prepare_frames,
     read_datasets,
     shared_proteins,
@@ -56,6 +58,22 @@ class TrainingData(NamedTuple):
         priors = config.model.priors.with_elements(self.type_names, config.model.n_types)
         return config.model_copy(update={"model": config.model.model_copy(update={"priors": priors})})
 
+    def try_out(self, config: RunConfig) -> None:
+        """Refuse what a model of this kind cannot take, a spin that is not given say; one frame a protein.
+
+        A small network of the kind is run, since its parts check what they need themselves.
+        """
+        small = Potential(config.model.model_copy(update={"channels": 2, "rbf": 2}))
+        tried = set()
+        for frame in (*self.labelled, *self.held_out):
+            protein = frame.entry.rsplit("/", 2)[0]
+            if protein not in tried:
+                tried.add(protein)
+                try:
+                    small.predict(join_frames([frame]).graph)
+                except InputError as error:
+                    raise InputError(f"{frame.entry}: {error}")
+
     def batches(self, config: RunConfig) -> BatchesOfFrames | BatchesOfEdges:
         """Which frames every step sees."""
         settings = config.train
@@ -98,5 +116,7 @@ def prepare_data(config: RunConfig) -> TrainingData:
         n_compositions=1 + max(frame.composition for frame in labelled),
         shared=shared_proteins(training, validation),
     )
+    if not data.edges.any():
+        raise InputError(f"no bead has a neighbour within model.cutoff={config.model.cutoff:g} Å: raise it")
     data.batches(config)  # refuses a frame that is too large
     return data

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from cgprot.errors import UnstableError
+from cgprot.errors import UnstableError, UsageError
 from cgprot.files.folder import RUN_FILE, check_new, create_folder
 from cgprot.files.lock import locked
 from cgprot.files.stop import Interrupted, StopSignal
@@ -34,6 +34,8 @@ from cgprot.train.schedule import learning_rate
 from cgprot.train.state import TrainingState
 from cgprot.train.tensorboard import TensorboardLog, check_tensorboard
 from cgprot.train.world import World, joined
+
+_CALMER = "lower train.learning_rate or train.gradient_clip and begin anew"
 
 
 def train(config: RunConfig, output: Path, resume: bool = False) -> Path:
@@ -67,6 +69,7 @@ def train(config: RunConfig, output: Path, resume: bool = False) -> Path:
         world.together(lambda: check_unchanged(config, output) if resume else check_new(output))
         data = world.together(lambda: prepare_data(config))
         config = world.together(lambda: data.complete(config))
+        world.together(lambda: data.try_out(config))
         world.first(lambda: None if resume else create_folder(output))
         world.first(lambda: stack.enter_context(locked(output)))
         if world.writes and data.shared:
@@ -104,12 +107,29 @@ def train_one(
         world.first(lambda: begin(state, data, output, world))
     else:
         state = world.together(lambda: TrainingState.load(output, world.device))
+        if state.config != config:
+            world.leave(
+                UsageError(f"{output}: {RUN_FILE} has another configuration than its checkpoint: mend it")
+            )
         world.first(lambda: cut_metrics(output, state.step))
     run_to_end(state, data, output, world, run or output)
     if world.writes:
         write_model(state, data, output / MODEL_FILE)
         write_errors(state, data, output)
         draw_curves(output)
+        say_if_early(state, output)
+
+
+def say_if_early(state: TrainingState, output: Path) -> None:
+    """Tell on stderr that the patience ended the run, and where the best weights are."""
+    settings = state.config.train
+    if state.step < settings.steps:
+        print(
+            f"cgprot train: {output}: ended at step {state.step} of {settings.steps}, since "
+            f"{settings.patience} validations brought nothing better; the best weights are in {BEST_FILE}, "
+            f"not in {MODEL_FILE}",
+            file=sys.stderr,
+        )
 
 
 def begin(state: TrainingState, data: TrainingData, output: Path, world: World) -> None:
@@ -156,11 +176,7 @@ def take_step(state: TrainingState, data: TrainingData, numbers: Sequence[int], 
     state.optimiser.zero_grad()
     loss, *sums = world.sum(own_share(state, data, numbers, world))
     if not math.isfinite(loss):
-        message = (
-            f"training step {state.step}: the loss is {loss}: lower train.learning_rate or "
-            "train.gradient_clip and begin anew"
-        )
-        world.leave(UnstableError(message))
+        world.leave(UnstableError(f"training step {state.step}: the loss is {loss}: {_CALMER}"))
     world.sum_gradients(state.potential.parameters())
     torch.nn.utils.clip_grad_norm_(state.potential.parameters(), settings.gradient_clip)
     for group in state.optimiser.param_groups:
@@ -223,6 +239,8 @@ def validate(
     )
     state.errors = ForceErrors()
     score = data.objective.score({name: errors.rmse for name, errors in found.items()})
+    if not math.isfinite(score):
+        world.leave(UnstableError(f"training step {state.step}: the validation error is {score}: {_CALMER}"))
     best = state.progress.update(score, settings)
     if world.writes:
         append_metrics(output, metrics)

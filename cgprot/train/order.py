@@ -15,9 +15,19 @@ def epoch_order(seed: int, epoch: int, n_frames: int) -> np.ndarray:
 
 
 class BatchesOfFrames:
-    """So many frames a step; a batch may end one epoch and begin the next."""
+    """So many frames a step; a batch may end one epoch and begin the next.
+
+    Raises
+    ------
+    InputError
+        if there are not so many frames: some would be in every batch more often than others
+    """
 
     def __init__(self, n_frames: int, batch_frames: int, seed: int) -> None:
+        if batch_frames > n_frames:
+            raise InputError(
+                f"train.batch_frames={batch_frames}, but there are {n_frames} training frames: lower it"
+            )
         self._n_frames, self._batch_frames, self._seed = n_frames, batch_frames, seed
 
     def numbers(self, step: int) -> list[int]:

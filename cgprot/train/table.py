@@ -92,13 +92,7 @@ def _write_bytes(content: bytes, path: Path) -> None:
 def in_words(report: Report) -> list[str]:
     """What the numbers say, one sentence a line."""
     row, evaluation = report.evaluation.rows[0], report.evaluation
-    if row.explained <= 0:
-        said = [
-            f"worse than no forces at all: RMSE {row.rmse:.3g} beside a signal of {row.signal:.3g} kcal/mol/Å"
-        ]
-    else:
-        least = "at least " if math.isnan(row.noise_floor) else ""
-        said = [f"signal explained: {least}{_percent(row)} of the mean square of the forces"]
+    said = [_explained_in_words(row)]
     if math.isnan(row.noise_floor):
         said += ["noise floor unknown: the labels carry no standard error (instantaneous forces?)"]
     elif row.mean_force_rmse == 0:
@@ -113,6 +107,22 @@ def in_words(report: Report) -> list[str]:
     return said + (_committee_in_words(report) if report.quality else [])
 
 
+def _explained_in_words(row: ErrorRow) -> str:
+    if math.isnan(row.explained):
+        return "signal explained: unknown, the labels are no larger than their noise"
+    if row.explained <= 0:
+        return (
+            f"worse than no forces at all: RMSE {row.rmse:.3g} beside a signal of {row.signal:.3g} kcal/mol/Å"
+        )
+    if row.mean_force_rmse > 0:
+        return f"signal explained: {_percent(row)} of the mean square of the forces"
+    if math.isnan(row.noise_floor):
+        return f"signal explained: at least {_percent(row)} of the mean square of the forces"
+    if row.explained_low < 1:
+        return f"signal explained: at least {100 * row.explained_low:.3f} % of the mean square of the forces"
+    return "signal explained: what is left is below the noise of these labels"
+
+
 def _percent(row: ErrorRow) -> str:
     digits = 3 if row.explained > 0.99 else 1
     limits = _between(100 * row.explained_low, 100 * row.explained_high, f".{digits}f")
@@ -124,7 +134,7 @@ def _between(low: float, high: float, form: str) -> str:
 
 
 def _below(limit: float) -> str:
-    return "" if math.isnan(limit) else f", below {limit:.3g} kcal/mol/Å"
+    return f", below {limit:.3g} kcal/mol/Å" if limit > 0 else ""
 
 
 def _committee_in_words(report: Report) -> list[str]:
@@ -158,10 +168,21 @@ def _line(row: ErrorRow) -> str:
     floor = "-" if math.isnan(row.noise_floor) else f"{row.noise_floor:.3f}"
     own = "-" if math.isnan(row.mean_force_rmse) else f"{row.mean_force_rmse:.3f}"
     if row.mean_force_rmse == 0:
-        own = "?" if math.isnan(row.mean_force_rmse_high) else f"<{row.mean_force_rmse_high:.3f}"
-    bound = "≥" if math.isnan(row.noise_floor) else ""
-    part = f"{bound}{100 * row.explained:.2f} %" if row.explained > 0 else "none"
+        own = f"<{row.mean_force_rmse_high:.3f}" if row.mean_force_rmse_high > 0 else "?"
+    part = _part(row)
     return f"{name:<32} {row.rmse:8.3f} {row.mae:8.3f} {floor:>8} {own:>10} {row.signal:8.3f} {part:>9}"
+
+
+def _part(row: ErrorRow) -> str:
+    """The signal explained; where the error is lost in the noise, the lower end of its interval."""
+    if math.isnan(row.explained):
+        return "?"
+    if row.explained <= 0:
+        return "none"
+    if row.mean_force_rmse > 0:
+        return f"{100 * row.explained:.2f} %"
+    bound = row.explained if math.isnan(row.noise_floor) else row.explained_low
+    return f"≥{100 * bound:.2f} %" if bound < 1 else "?"
 
 
 def as_csv(rows: Sequence[ErrorRow]) -> str:

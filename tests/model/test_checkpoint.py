@@ -52,6 +52,15 @@ def test_cut_file_is_refused(saved):
         load_model(path)
 
 
+def test_weights_that_are_not_finite_are_refused(saved):
+    _, path = saved
+    tensors, metadata = load_tensors(path)
+    tensors["network.linear.bias"][2] = torch.nan
+    checkpoint.save_tensors(path, tensors, metadata)
+    with pytest.raises(InputError, match=r"network\.linear\.bias is not finite"):
+        load_model(path)
+
+
 def test_weights_of_another_configuration_are_refused(saved):
     _, path = saved
     tensors, metadata = load_tensors(path)

@@ -51,7 +51,15 @@ def test_unknown_key_is_named_with_the_file(path, override, key):
 
 
 @pytest.mark.parametrize(
-    "override", ["train.steps=0", "train.steps=many", "model.group=O(2)", "data.train=[]"]
+    "override",
+    [
+        "train.steps=0",
+        "train.steps=many",
+        "train.learning_rate=1e38",
+        "train.noise_weighting=1e30",
+        "model.group=O(2)",
+        "data.train=[]",
+    ],
 )
 def test_unusable_value_is_named(path, override):
     with pytest.raises(UsageError, match=override.split("=")[0]):

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 
@@ -168,7 +169,7 @@ def test_existing_folder_is_refused(data):
 
 def test_loss_that_is_not_finite_stops_the_run(data):
     with pytest.raises(UnstableError, match="learning_rate"):
-        loop.train(springs.run_config(data, learning_rate=1e30, warmup_steps=0), data / "run")
+        loop.train(springs.run_config(data, learning_rate=1e6, warmup_steps=0), data / "run")
 
 
 @pytest.mark.parametrize("change", ["no forces", "nan", "mapping", "types", "zero"])
@@ -187,3 +188,28 @@ def test_unusable_data_are_refused_before_any_output(data, change):
     with pytest.raises(InputError, match=message.get(change, "no forces")):
         loop.train(springs.run_config(data), data / "run")
     assert not (data / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"spin": True}, "springs/300/0: the model needs the spin of every system"),
+        ({"cutoff": 0.1}, r"no bead has a neighbour within model\.cutoff=0\.1 Å"),
+    ],
+)
+def test_data_without_what_the_model_needs_are_refused_before_any_output(data, model, said):
+    config = springs.run_config(data)
+    config = config.model_copy(update={"model": config.model.model_copy(update=model)})
+    with pytest.raises(InputError, match=said):
+        loop.train(config, data / "run")
+    assert not (data / "run").exists()
+
+
+def test_a_record_that_was_edited_does_not_resume(data):
+    """More steps written into run.json would be ignored without a word."""
+    run = loop.train(springs.run_config(data), data / "run")
+    record = json.loads((run / "run.json").read_text())
+    record["config"]["train"]["steps"] += 8
+    (run / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="another configuration than its checkpoint"):
+        loop.train(recorded_config(run), run, resume=True)

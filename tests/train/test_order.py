@@ -15,6 +15,12 @@ def test_every_epoch_shows_every_frame_once_in_a_new_order():
     assert len({tuple(epoch) for epoch in seen}) == 4
 
 
+def test_a_batch_of_more_frames_than_there_are_is_refused():
+    BatchesOfFrames(10, 10, seed=3)
+    with pytest.raises(InputError, match=r"train\.batch_frames=11, but there are 10 training frames"):
+        BatchesOfFrames(10, 11, seed=3)
+
+
 def frames_of(kind, seed):
     edges = np.random.default_rng(0).integers(1, 60, size=40)
     return BatchesOfFrames(40, 7, seed) if kind == "frames" else BatchesOfEdges(edges, 100, seed)

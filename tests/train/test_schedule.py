@@ -4,7 +4,9 @@ import math
 import numpy as np
 import pytest
 import springs
+import torch
 
+from cgprot.errors import UnstableError
 from cgprot.model.checkpoint import load_model
 from cgprot.train import loop
 from cgprot.train.config import OptimiserConfig
@@ -60,7 +62,22 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_best_model_is_that_of_the_lowest_score_and_patience_ends_the_run(data, monkeypatch):
+def test_weights_that_leave_the_numbers_are_no_model(data, monkeypatch):
+    """A step of infinite size after the last loss: nothing but the validation could see it."""
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def spoiled(weights, largest):
+        weights = list(weights)
+        clip(weights, largest)
+        weights[0].grad.fill_(math.nan)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoiled)
+    with pytest.raises(UnstableError, match="training step 1: the validation error is nan"):
+        loop.train(springs.run_config(data, steps=1), data / "run")
+    assert not (data / "run" / "model.safetensors").exists()
+
+
+def test_best_model_is_that_of_the_lowest_score_and_patience_ends_the_run(data, monkeypatch, capsys):
     scripted = itertools.chain([3.0, 1.0], itertools.repeat(2.0))
     monkeypatch.setattr(
         loop, "held_out_errors", lambda *_: {"forces": ForceErrors(n=1, square=next(scripted))}
@@ -68,6 +85,7 @@ def test_best_model_is_that_of_the_lowest_score_and_patience_ends_the_run(data, 
     config = springs.run_config(data, steps=99, validate_every=2, patience=2)
     run = loop.train(config, data / "run")
     assert [row.step for row in read_metrics(run)] == [2, 4, 6, 8]
+    assert "ended at step 8 of 99" in capsys.readouterr().err
     assert load_model(run / "model_best.safetensors")[1]["step"] == 4
     assert load_model(run / "model.safetensors")[1]["step"] == 8
     loop.train(config, run, resume=True)  # nothing is left to do

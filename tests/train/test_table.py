@@ -53,6 +53,27 @@ def test_an_error_below_the_noise_is_no_number():
     assert as_table([row]).splitlines()[1].split()[5] == "<0.210"
 
 
+@pytest.mark.parametrize(
+    ("low", "part", "sentence"),
+    [
+        (0.991, "≥99.10 %", "at least 99.100 % of"),
+        (math.nan, "?", "below the noise of these labels"),
+        (1.0, "?", "below the noise of these labels"),
+    ],
+)
+def test_an_error_below_the_noise_does_not_explain_everything(low, part, sentence):
+    row = KNOWN._replace(rmse=0.4, mean_force_rmse=0.0, explained=1.0, explained_low=low)
+    assert as_table([row]).splitlines()[1].endswith(part)
+    assert f"signal explained: {sentence}" in words(row).replace("what is left is ", "")
+    assert "100.0" not in words(row) + as_table([row])
+
+
+def test_labels_of_nothing_but_noise_tell_nothing():
+    row = KNOWN._replace(mean_force_rmse=0.0, explained=math.nan, noise_floor=6.0)
+    assert "signal explained: unknown" in words(row)
+    assert "nan" not in words(row) + as_table([row])
+
+
 def test_a_model_worse_than_nothing_explains_nothing():
     row = KNOWN._replace(rmse=9.0, explained=-2.2)
     assert "worse than no forces at all: RMSE 9 beside a signal of 5 kcal/mol/Å" in words(row)

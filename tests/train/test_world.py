@@ -101,7 +101,7 @@ def test_torchrun_trains_from_the_command_line(folder):
     config = folder / "config.toml"
     config.write_text(
         '[data]\ntrain = ["train.h5"]\nvalidation = ["validation.h5"]\n[model]\nchannels = 8\nrbf = 8\n'
-        "[train]\nsteps = 2\nvalidate_every = 1\n"
+        "[train]\nsteps = 2\nbatch_frames = 3\nvalidate_every = 1\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "cgprot", "train", str(config), "-o", str(folder / "torchrun")]
