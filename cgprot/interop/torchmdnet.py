@@ -188,8 +188,10 @@ def _config(given: dict, energy_shift: float) -> ModelConfig:
     try:
         return ModelConfig(**settings, n_types=given["max_z"] - 1, energy_shift=energy_shift)
     except (ValidationError, TypeError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": error}
-        reason = " ".join(map(str, (*first["loc"], first["msg"])))
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise InputError(f"its hyper_parameters make no model ({reason}): give a checkpoint of a TensorNet")
 
 

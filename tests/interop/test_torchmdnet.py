@@ -193,7 +193,6 @@ def test_what_cannot_be_expressed_is_refused_by_name(call, file, tmp_path, chang
         (lambda state: state["representation_model.distance.box"].fill_(20.0), "box of its own"),
         (lambda state: state.update(std=torch.ones(2)), "no single numbers"),
         (lambda state: state.update(std="1"), "std in its state_dict is no finite tensor"),
-        (lambda state: state.update({3: torch.ones(1)}), "3 in its state_dict is no finite tensor"),
         (
             lambda state: state.update(std=torch.tensor(torch.nan)),
             "std in its state_dict is no finite tensor",
@@ -251,7 +250,7 @@ def test_other_files_are_refused(file, examples):
             read_checkpoint(file)
     write_theirs(file, small())
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(InputError, match="damaged|not a file of torch"):
+    with pytest.raises(InputError, match=r"damaged|not a file of torch"):
         read_checkpoint(file)
     for content in ({"state_dict": {}}, torch.ones(3), [1, 2]):
         torch.save(content, file)
