@@ -63,7 +63,7 @@ class TrainingData(NamedTuple):
 
         A small network of the kind is run, since its parts check what they need themselves.
         """
-        small = Potential(config.model.model_copy(update={"channels": 2, "rbf": 2}))
+        small = Potential(config.model.model_copy(update={"channels": 2, "rbf": 2})).requires_grad_(False)
         tried = set()
         for frame in (*self.labelled, *self.held_out):
             protein = frame.entry.rsplit("/", 2)[0]
