@@ -180,14 +180,14 @@ def shrink_backward(X, upstream, out, lanes):
 
 
 @kernel
-def anticommute(Y, M, out, mirror, lanes):
-    """out = Y M + M Y where `mirror`, else 2 Y M."""
+def anticommute(Y, M, factor, out, mirror, lanes):
+    """out = factor (Y M + M Y) where `mirror`, else 2 Y M."""
     P = WIDTH * len(lanes)
     one = Y.dtype.type
     if mirror:
         for c in range(P):
             y, m = matrix(Y, c, P), matrix(M, c, P)
-            store(out, c, P, coefficients(plus(times(y, m), times(m, y)), one))
+            store(out, c, P, scaled(coefficients(plus(times(y, m), times(m, y)), one), factor))
     else:
         for c in range(P):
             ym = times(matrix(Y, c, P), matrix(M, c, P))
@@ -195,17 +195,17 @@ def anticommute(Y, M, out, mirror, lanes):
 
 
 @kernel
-def anticommute_backward(Y, M, upstream, out_Y, out_M, mirror, lanes):
+def anticommute_backward(Y, M, factor, upstream, out_Y, out_M, mirror, lanes):
     """dE/dY and dE/dM of `anticommute`."""
     P = WIDTH * len(lanes)
     one = Y.dtype.type
     if mirror:
         for c in range(P):
             y, g = transposed(matrix(Y, c, P)), matrix(upstream, c, P)
-            store(out_M, c, P, coefficients(plus(times(y, g), times(g, y)), one))
+            store(out_M, c, P, scaled(coefficients(plus(times(y, g), times(g, y)), one), factor))
         for c in range(P):
             m, g = transposed(matrix(M, c, P)), matrix(upstream, c, P)
-            store(out_Y, c, P, coefficients(plus(times(m, g), times(g, m)), one))
+            store(out_Y, c, P, scaled(coefficients(plus(times(m, g), times(g, m)), one), factor))
     else:
         for c in range(P):
             yg = times(transposed(matrix(Y, c, P)), matrix(upstream, c, P))
@@ -216,24 +216,24 @@ def anticommute_backward(Y, M, upstream, out_Y, out_M, mirror, lanes):
 
 
 @kernel
-def add_square(X, dX, out, lanes):
-    """out = X + dX + dX²."""
+def add_square(X, dX, factor, out, lanes):
+    """out = X + dX + factor dX²."""
     P = WIDTH * len(lanes)
     one = X.dtype.type
     for c in range(P):
         d = matrix(dX, c, P)
-        square = coefficients(times(d, d), one)
+        square = scaled(coefficients(times(d, d), one), factor)
         store(out, c, P, plus(plus(load(X, c, P), load(dX, c, P)), square))
 
 
 @kernel
-def add_square_backward(dX, upstream, out, lanes):
+def add_square_backward(dX, factor, upstream, out, lanes):
     """dE/d(dX) of `add_square`."""
     P = WIDTH * len(lanes)
     one = dX.dtype.type
     for c in range(P):
         d, g = transposed(matrix(dX, c, P)), matrix(upstream, c, P)
-        square = coefficients(plus(times(d, g), times(g, d)), one)
+        square = scaled(coefficients(plus(times(d, g), times(g, d)), one), factor)
         store(out, c, P, plus(load(upstream, c, P), square))
 
 

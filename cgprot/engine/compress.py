@@ -36,6 +36,7 @@ def compress(
     bead_type: np.ndarray,
     tolerance: Tolerance | None = None,
     max_intervals: int = 8192,
+    charge: np.ndarray | None = None,
 ) -> CompressedPotential:
     """The compressed form of a potential, with the coarsest tables that meet the tolerance.
 
@@ -46,6 +47,7 @@ def compress(
     bead_type : (n_beads,) int
     tolerance : the defaults of `Tolerance` if None
     max_intervals : table intervals at which to give up
+    charge : (n_beads,) [e], formal, for a model with these as input
 
     Raises
     ------
@@ -54,11 +56,11 @@ def compress(
     """
     check_compressible(potential)
     tolerance = Tolerance() if tolerance is None else tolerance
-    exact = _exact(potential, positions, bead_type)
+    exact = _exact(potential, positions, bead_type, None, charge)
     intervals = FIRST_INTERVALS
     while True:
         compressed = tabulate(potential, intervals)
-        force, energy = _errors(compressed, positions, bead_type, exact, np.float64)
+        force, energy = _errors(compressed, positions, bead_type, exact, np.float64, None, charge)
         if force <= tolerance.table_force and energy <= tolerance.table_energy:
             break
         if 2 * intervals > max_intervals:
@@ -68,7 +70,8 @@ def compress(
             )
         intervals *= 2
     errors = {"table_force": force, "table_energy": energy}
-    return replace(compressed, errors=errors | _single(compressed, positions, bead_type, exact, tolerance))
+    errors |= _single(compressed, positions, bead_type, exact, tolerance, None, charge)
+    return replace(compressed, errors=errors)
 
 
 def compress_to_single(
@@ -77,6 +80,7 @@ def compress_to_single(
     bead_type: np.ndarray,
     intervals: int,
     box: np.ndarray | None = None,
+    charge: np.ndarray | None = None,
 ) -> CompressedPotential:
     """Tables of a given fineness, for use in float32 alone.
 
@@ -88,6 +92,7 @@ def compress_to_single(
     potential, positions, bead_type : as for `compress`
     intervals : table intervals between 0 and the cutoff
     box : (3, 3) [Å] of all frames, rows are the box vectors; None in free space
+    charge : as for `compress`
 
     Raises
     ------
@@ -96,18 +101,19 @@ def compress_to_single(
     """
     check_compressible(potential)
     compressed = tabulate(potential, intervals)
-    exact = _exact(potential, positions, bead_type, box)
-    return replace(compressed, errors=_single(compressed, positions, bead_type, exact, Tolerance(), box))
+    exact = _exact(potential, positions, bead_type, box, charge)
+    errors = _single(compressed, positions, bead_type, exact, Tolerance(), box, charge)
+    return replace(compressed, errors=errors)
 
 
 def check_compressible(potential: Potential) -> None:
-    """Raise InputError unless all that the potential computes is TensorNet's energy and its forces."""
+    """Raise InputError unless energy and forces are TensorNet's alone; other outputs are left out."""
     config = potential.config
-    beyond: list[str] = list(config.outputs)
+    beyond: list[str] = []
     if not isinstance(potential.network, TensorNet):
         beyond.append(type(potential.network).__name__)
-    if config.charge != "none" or config.spin:
-        beyond.append("charge or spin as input")
+    if config.charge == "total" or config.spin:
+        beyond.append("a total charge or spin as input")
     beyond += [f"the prior {name}" for name in config.priors.chosen]
     if beyond:
         raise InputError(
@@ -122,10 +128,11 @@ def _single(
     bead_type: np.ndarray,
     exact: tuple[np.ndarray, np.ndarray],
     tolerance: Tolerance,
-    box: np.ndarray | None = None,
+    box: np.ndarray | None,
+    charge: np.ndarray | None,
 ) -> dict[str, float]:
     """The error of float32, all together; refused if it is beyond the tolerance."""
-    single = max(_errors(compressed, positions, bead_type, exact, np.float32, box))
+    single = max(_errors(compressed, positions, bead_type, exact, np.float32, box, charge))
     allowed = tolerance.single * max(1.0, float(np.abs(exact[1]).max()) / LARGE_FORCE)
     if not single <= allowed:
         raise InputError(
@@ -135,13 +142,19 @@ def _single(
 
 
 def _exact(
-    potential: Potential, positions: np.ndarray, bead_type: np.ndarray, box: np.ndarray | None = None
+    potential: Potential,
+    positions: np.ndarray,
+    bead_type: np.ndarray,
+    box: np.ndarray | None,
+    charge: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies (n_frames,) and forces of the network itself in float64, frame by frame to spare memory."""
     network = copy.deepcopy(potential).double().cpu()
     energies, forces = [], []
     for frame in positions:
-        graph = build_graph(frame[None], bead_type, potential.config.cutoff, torch.float64, box=box)
+        graph = build_graph(
+            frame[None], bead_type, potential.config.cutoff, torch.float64, box=box, charge=charge
+        )
         energy, force = network.energy_and_forces(graph)
         energies.append(energy.item())
         forces.append(force.numpy())
@@ -154,9 +167,10 @@ def _errors(
     bead_type: np.ndarray,
     exact: tuple[np.ndarray, np.ndarray],
     dtype: type,
-    box: np.ndarray | None = None,
+    box: np.ndarray | None,
+    charge: np.ndarray | None,
 ) -> tuple[float, float]:
     """The largest error of a force component, and of an energy per bead."""
-    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype, box)(positions)
+    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype, box, charge=charge)(positions)
     force_error, energy_error = np.abs(forces - exact[1]).max(), np.abs(energy - exact[0]).max()
     return float(force_error), float(energy_error / len(bead_type))

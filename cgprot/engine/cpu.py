@@ -13,6 +13,8 @@ from cgprot.engine.stages import BLOCK, run_stages
 from cgprot.engine.tables import CompressedPotential
 from cgprot.engine.tickets import new_tickets
 from cgprot.errors import InputError
+from cgprot.model.charge import LAMBDA
+from cgprot.model.potential import ModelConfig
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 SKIN = 0.6  # Å
@@ -33,6 +35,12 @@ class CpuEngine:
     box : (3, 3) [Å], rows are the box vectors, the same for all replicas; None in free space
     skin : [Å], pairs are listed this far beyond the cutoff
     n_threads : torch's number if None
+    charge : (n_beads,) [e], formal, for a model with these as input; ignored by one without
+
+    Raises
+    ------
+    InputError
+        if a bead type is unknown to the model, or a charge that it needs is missing or out of range
     """
 
     def __init__(
@@ -44,6 +52,7 @@ class CpuEngine:
         box: np.ndarray | None = None,
         skin: float = SKIN,
         n_threads: int | None = None,
+        charge: np.ndarray | None = None,
     ) -> None:
         config = compressed.config
         bead_type = np.asarray(bead_type, dtype=np.int64)
@@ -61,11 +70,11 @@ class CpuEngine:
         self.lanes = (0,) * (padded(config.channels) // WIDTH)
         self.n_threads = torch.get_num_threads() if n_threads is None else n_threads
         self.pair_lists: list[PairList | None] = [None] * n_replicas
-        n_beads = len(bead_type)
+        n_beads, factor = len(bead_type), _factors(config, len(bead_type), charge)
         self.scratch = [new_scratch(config.channels, BLOCK, dtype) for _ in range(self.n_threads)]
         n_workspaces = max(1, min(self.n_threads, n_replicas))
         self.workspaces = [
-            new_workspace(n_beads, config.layers, config.channels, dtype) for _ in range(n_workspaces)
+            new_workspace(factor, config.layers, config.channels, dtype) for _ in range(n_workspaces)
         ]
         self.edges = [new_edges(n_beads, 0, dtype) for _ in range(n_workspaces)]
         self.tickets = [new_tickets() for _ in range(n_workspaces)]
@@ -150,12 +159,27 @@ class CpuEngine:
             raise InputError(f"replica {replica}: bead {bead} has a position that is not finite")
 
 
+def _factors(config: ModelConfig, n_beads: int, charge: np.ndarray | None) -> np.ndarray:
+    """(n_beads,), 1 + λ q of each bead, as in `cgprot.model.charge`."""
+    if config.charge == "none":
+        return np.ones(n_beads)
+    if charge is None or np.shape(charge) != (n_beads,):
+        raise InputError(f"the model needs the formal charge of every bead: give `charge`, {n_beads} numbers")
+    factor = 1 + LAMBDA * np.asarray(charge, dtype=np.float64)
+    if not (factor > 0).all():
+        raise InputError(
+            f"a charge of {np.min(charge):g} makes the factor 1 + {LAMBDA} q of the network vanish"
+        )
+    return factor
+
+
 def engine_forces(
     compressed: CompressedPotential,
     bead_type: np.ndarray,
     replicas: int,
     dtype: type = np.float32,
     box: np.ndarray | None = None,
+    charge: np.ndarray | None = None,
 ) -> Forces:
     """The energies and forces of replicas, as `cgprot.simulate.forces.forces_from` gives them.
 
@@ -166,10 +190,11 @@ def engine_forces(
     replicas : how many a call brings
     dtype : floating-point type of features and tables
     box : (3, 3) [Å], rows are the box vectors; positions may lie outside it
+    charge : (n_beads,) [e], formal, for a model with these as input
 
     Returns
     -------
     function of positions (replicas, n_beads, 3) [Å] that gives energies (replicas,) [kcal/mol] and forces
     (replicas, n_beads, 3) [kcal/mol/Å], all float64
     """
-    return CpuEngine(compressed, bead_type, replicas, dtype, box)
+    return CpuEngine(compressed, bead_type, replicas, dtype, box, charge=charge)

@@ -55,6 +55,7 @@ class Workspace(NamedTuple):
 
     energy: np.ndarray  # (N,) float64 [kcal/mol]
     forces: np.ndarray  # (N, 3) float64 [kcal/mol/Å]
+    factor: np.ndarray  # (N,), of the matrix products, 1 or by the bead's charge
     sums: np.ndarray  # (N, 9 P), the embedding before its linear map
     mapped: np.ndarray  # (N, 9 P), and after
     standard: np.ndarray  # (N, P), layer norm of ‖sums‖²
@@ -172,9 +173,9 @@ def new_edges(n_beads: int, capacity: int, dtype: type) -> Edges:
     return Edges(*integers, *[np.zeros(shape, dtype) for shape in shapes])
 
 
-def new_workspace(n_beads: int, n_layers: int, channels: int, dtype: type) -> Workspace:
-    """Room for one structure."""
-    N, L, P = n_beads, n_layers, padded(channels)
+def new_workspace(factor: np.ndarray, n_layers: int, channels: int, dtype: type) -> Workspace:
+    """Room for one structure; `factor` (N,) as in `Workspace`."""
+    N, L, P = len(factor), n_layers, padded(channels)
     inner = max(L - 1, 0)
     shapes = {
         **dict.fromkeys(["sums", "mapped", "to_X", "to_Y"], (N, 9 * P)),
@@ -187,7 +188,7 @@ def new_workspace(n_beads: int, n_layers: int, channels: int, dtype: type) -> Wo
         **dict.fromkeys(["gate", "gate_slope"], (N, 3 * P)),
     }
     arrays = {name: zeros(shape, dtype) for name, shape in shapes.items()}
-    return Workspace(energy=np.zeros(N), forces=np.zeros((N, 3)), **arrays)
+    return Workspace(energy=np.zeros(N), forces=np.zeros((N, 3)), factor=factor.astype(dtype), **arrays)
 
 
 def new_scratch(channels: int, block: int, dtype: type) -> Scratch:

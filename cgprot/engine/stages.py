@@ -157,11 +157,11 @@ def interact(layer, first, last, shape, edges, net, work, scratch, lanes):
         shrink(scratch.T[b], scratch.G[b], lanes)
         gate(work.Y[layer, i], net.own_message[layer], scratch.M[b], lanes)
         sum_messages(i, edges, net.message_table[layer], work.Y[layer], scratch.M[b], lanes)
-        anticommute(work.Y[layer, i], scratch.M[b], scratch.T[b], shape[1], lanes)
+        anticommute(work.Y[layer, i], scratch.M[b], work.factor[i], scratch.T[b], shape[1], lanes)
         shrink(scratch.T[b], scratch.D[b], lanes)
     part_product(first, last, scratch.D, first, net.map_out[layer], scratch.dX, first, lanes)
     for b in range(last - first):
-        add_square(scratch.G[b], scratch.dX[b], scratch.X[b], lanes)
+        add_square(scratch.G[b], scratch.dX[b], work.factor[first + b], scratch.X[b], lanes)
     if layer == len(net.map_in) - 1:
         read_out(first, last, shape, net, work, scratch, lanes)
         turn(layer, first, last, shape, net, work, scratch, lanes)
@@ -213,15 +213,15 @@ def turn(layer, first, last, shape, net, work, scratch, lanes):
     scratch.M and scratch.dX are those of the layer.
     """
     for b in range(last - first):
-        add_square_backward(scratch.dX[b], scratch.G[b], scratch.T[b], lanes)
+        add_square_backward(scratch.dX[b], work.factor[first + b], scratch.G[b], scratch.T[b], lanes)
         work.to_X[first + b] = scratch.G[b]
     part_product(first, last, scratch.T, first, net.map_out_back[layer], scratch.G, first, lanes)
     for i in range(first, last):
         b = i - first
         D, T, Y, M = scratch.D[b], scratch.T[b], work.Y[layer, i], scratch.M[b]
-        anticommute(Y, M, D, shape[1], lanes)
+        anticommute(Y, M, work.factor[i], D, shape[1], lanes)
         shrink_backward(D, scratch.G[b], T, lanes)
-        anticommute_backward(Y, M, T, work.to_Y[i], work.to_M[layer % 2, i], shape[1], lanes)
+        anticommute_backward(Y, M, work.factor[i], T, work.to_Y[i], work.to_M[layer % 2, i], shape[1], lanes)
 
 
 @kernel

@@ -52,14 +52,17 @@ def choose_forces(
     if engine == "network":
         return forces_from(potential, bead_type, charge, bonds, box), {"name": engine}
     check_compressible(potential)
+    charge = _as_recorded(charge)
     shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
     try:
         frames = np.concatenate([start[:1], start[:1] + shake])
-        compressed = compress_to_single(potential, frames, bead_type, _TABLE_INTERVALS, box)
+        compressed = compress_to_single(potential, frames, bead_type, _TABLE_INTERVALS, box, charge)
     except InputError as error:
         raise InputError(f"{error}; or run the network itself with --engine network")
     record = {"name": engine, "intervals": compressed.intervals, "largest_errors": compressed.errors}
-    return engine_forces(compressed, bead_type, replicas, box=box), record
+    if potential.config.outputs:
+        record["left_out"] = list(potential.config.outputs)
+    return engine_forces(compressed, bead_type, replicas, box=box, charge=charge), record
 
 
 def recorded_forces(
@@ -74,7 +77,13 @@ def recorded_forces(
     """The forces of the engine that `choose_forces` recorded, the same to the last bit."""
     if record["name"] == "network":
         return forces_from(potential, bead_type, charge, bonds, box)
-    return engine_forces(tabulate(potential, record["intervals"]), bead_type, replicas, box=box)
+    compressed = tabulate(potential, record["intervals"])
+    return engine_forces(compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))
+
+
+def _as_recorded(charge: np.ndarray) -> np.ndarray:
+    """As a PSF holds them: a run resumed from one feels the same forces."""
+    return np.round(charge, 6)
 
 
 def forces_from(
@@ -101,7 +110,7 @@ def forces_from(
     """
     weights = next(potential.parameters())
     if charge is not None:
-        charge = np.round(charge, 6)  # as a PSF holds them: a run resumed from one feels the same forces
+        charge = _as_recorded(charge)
 
     def one(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         graph = build_graph(

@@ -33,21 +33,21 @@ def cluster(seed: int = 0, n_replicas: int = 1) -> np.ndarray:
     return lattice + rng.uniform(-0.5, 0.5, size=(n_replicas, 10, 3))
 
 
-def model_forces(potential: Potential, bead_type: np.ndarray, dtype=torch.float64) -> Forces:
+def model_forces(potential: Potential, bead_type: np.ndarray, dtype=torch.float64, charge=None) -> Forces:
     exact = copy.deepcopy(potential).to(dtype)
 
     def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        graph = build_graph(positions, bead_type, potential.config.cutoff, dtype)
+        graph = build_graph(positions, bead_type, potential.config.cutoff, dtype, charge=charge)
         energy, force = exact.energy_and_forces(graph)
         return energy.numpy(), force.numpy().reshape(positions.shape)
 
     return forces
 
 
-def compressed_forces(potential: Potential, bead_type: np.ndarray, dtype=np.float64) -> Forces:
+def compressed_forces(potential: Potential, bead_type: np.ndarray, dtype=np.float64, charge=None) -> Forces:
     compressed = tabulate(potential, INTERVALS)
 
     def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return CpuEngine(compressed, bead_type, len(positions), dtype)(positions)
+        return CpuEngine(compressed, bead_type, len(positions), dtype, charge=charge)(positions)
 
     return forces

@@ -84,11 +84,32 @@ def test_only_tensornet_is_compressed():
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({"outputs": ("dipole",)}, "dipole"),
         ({"priors": {"coulomb": {}}}, "the prior coulomb"),
-        ({"charge": "bead"}, "charge or spin as input"),
+        ({"charge": "total"}, "a total charge or spin as input"),
+        ({"spin": True}, "a total charge or spin as input"),
     ],
 )
 def test_what_the_engine_cannot_compute_is_refused_by_name(config, named):
     with pytest.raises(InputError, match=f"a model with {named} cannot .* --engine network$"):
         compress(potential_of(**config), cluster(), TYPES)
+
+
+def test_outputs_beside_energy_and_forces_are_left_out():
+    potential, positions = potential_of(layers=1, outputs=("dipole", "bead_scalar")), cluster()
+    energy, forces = CpuEngine(compress(potential, positions, TYPES), TYPES, 1, np.float64)(positions)
+    model_energy, model = model_forces(potential, TYPES)(positions)
+    np.testing.assert_allclose(energy, model_energy, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(forces, model, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("charge", [None, np.zeros(9)])
+def test_charges_that_the_model_needs_are_asked_for(charge):
+    with pytest.raises(InputError, match="formal charge of every bead: give `charge`, 10 numbers"):
+        CpuEngine(tabulate(potential_of(layers=1, charge="bead"), 64), TYPES, 1, charge=charge)
+
+
+def test_a_charge_that_turns_a_factor_is_refused():
+    charge = np.zeros(10)
+    charge[3] = -10.0
+    with pytest.raises(InputError, match=r"a charge of -10 makes the factor .* vanish"):
+        CpuEngine(tabulate(potential_of(layers=1, charge="bead"), 64), TYPES, 1, charge=charge)

@@ -20,6 +20,25 @@ def test_equals_the_model(layers, group):
     np.testing.assert_allclose(forces, model, rtol=0, atol=1e-6 * np.abs(model).max())
 
 
+CHARGE = np.array([1.0, 0, -1, 0, 0.5, 0, 2, -1, 0, -0.5])
+
+
+@pytest.mark.parametrize("group", ["O(3)", "SO(3)"])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_equals_the_model_with_charged_beads(layers, group):
+    potential = potential_of(layers=layers, group=group, charge="bead")
+    for layer in potential.network.layers:  # so that the square, which has a factor of its own, counts
+        for part in layer.linear_out.parts:
+            part.weight.data *= 100
+    positions = cluster(n_replicas=3)
+    energy, forces = compressed_forces(potential, TYPES, charge=CHARGE)(positions)
+    model_energy, model = model_forces(potential, TYPES, charge=CHARGE)(positions)
+    np.testing.assert_allclose(energy, model_energy, rtol=0, atol=1e-9 * np.abs(model_energy).max())
+    np.testing.assert_allclose(forces, model, rtol=0, atol=1e-6 * np.abs(model).max())
+    _, neutral = compressed_forces(potential, TYPES, charge=0 * CHARGE)(positions)
+    assert np.abs(neutral - model).max() > 1e-3 * np.abs(model).max()  # not by having no effect
+
+
 def test_error_falls_with_the_third_power_of_the_spacing():
     """As the slope of a cubic Hermite interpolant must; a wrong slope in a table would fall slower."""
     potential = potential_of(layers=1)

@@ -6,7 +6,7 @@ from chain import N_BEADS, chain_start, chain_system
 from cgprot.errors import InputError
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.forces import choose_forces, forces_from
+from cgprot.simulate.forces import choose_forces, forces_from, recorded_forces
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.state import CHECKPOINT, load_checkpoint
 from cgprot.units import COULOMB
@@ -62,6 +62,24 @@ def test_priors_act_in_a_simulation():
     np.testing.assert_allclose(force.sum(axis=1), 0, atol=1e-9)
     with pytest.raises(InputError, match=r"the prior bonds, the prior coulomb .* --engine network$"):
         choose_forces("compressed", prior, system.bead_type, charge, positions, 2, system.bonds)
+
+
+def test_compressed_feels_charges_and_tells_which_outputs_it_leaves_out():
+    torch.manual_seed(1)
+    potential = Potential(ModelConfig(channels=4, layers=1, rbf=8, charge="bead", outputs=("dipole",)))
+    for part in potential.network.layers[0].linear_out.parts:
+        part.weight.data *= 30
+    potential.energy_scale.fill_(100.0)
+    types, positions, charge = chain_system().bead_type, _positions(2), np.array([1, 1 / 3, 0, 0, -1, 2.0])
+    fast, record = choose_forces("compressed", potential, types, charge, positions, 2)
+    assert record["left_out"] == ["dipole"]
+    forces = fast(positions)[1]
+    again = recorded_forces(record, potential, types, np.round(charge, 6), 2)
+    assert (again(positions)[1] == forces).all()
+    network = forces_from(potential.double(), types, charge)
+    np.testing.assert_allclose(forces, network(positions)[1], atol=1e-3)
+    neutral = forces_from(potential.double(), types, 0 * charge)
+    assert np.abs(forces - neutral(positions)[1]).max() > 0.01
 
 
 def test_replicas_do_not_see_each_other(forces):
