@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from engines import TYPES, cluster, compressed_forces, model_forces, potential_of
 
 from cgprot.engine.cpu import CpuEngine, engine_forces
@@ -77,12 +78,16 @@ def test_forces_are_the_slope_of_the_tabulated_energy():
     assert np.abs(forces - model).max() > 1e-4 * np.abs(model).max()  # not by being the model
 
 
-def test_energy_drift_is_no_worse_than_the_models():
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_energy_drift_is_no_worse_than_the_models(dtype):
     """Leapfrog without friction; both follow the same path, the compressed one to the table error."""
     potential = potential_of(layers=1, scale=20.0)
     drifts = []
-    for make in (model_forces, compressed_forces):
-        forces_of = make(potential, TYPES)
+    precision = torch.float64 if dtype is np.float64 else torch.float32
+    for forces_of in (
+        model_forces(potential, TYPES, precision),
+        compressed_forces(potential, TYPES, dtype),
+    ):
         positions, velocities = cluster(), 0.02 * np.random.default_rng(2).normal(size=(1, 10, 3))
         energy, forces = forces_of(positions)
         totals = []
