@@ -11,11 +11,12 @@ from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
 from cgprot.files.psf import read_psf
 from cgprot.model.checkpoint import available_models, check_mapping, load_model, model_path
+from cgprot.simulate.beginning import refuse_other_number
 from cgprot.simulate.box import cubic_cell, n_chains, place_copies, refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
-from cgprot.simulate.run import refuse_other_number, resume, simulate
+from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.spread import is_first, share, together
 from cgprot.simulate.start import load_frames, load_start, start_from_sequence
 

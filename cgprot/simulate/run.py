@@ -2,15 +2,13 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 
 from cgprot.beads import BeadFrames, BeadSystem
-from cgprot.errors import InputError, StorageError, UnstableError, UsageError
+from cgprot.errors import StorageError, UsageError
 from cgprot.files.dcd import read_dcd
 from cgprot.files.folder import (
     RUN_FILE,
@@ -25,19 +23,16 @@ from cgprot.files.folder import (
 from cgprot.files.lock import LOCK_FILE, locked
 from cgprot.files.psf import read_psf, write_psf
 from cgprot.files.universe import write_pdb
+from cgprot.simulate.beginning import begin, guard_of, integrator_of, starting_state
 from cgprot.simulate.box import refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.exchange import EXCHANGE_COLUMNS, EXCHANGE_LOG, exchanges
 from cgprot.simulate.guard import Guard
-from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.loop import Forces, Loop, Moment, own_temperature, refuse_stopped, with_forces
-from cgprot.simulate.minimise import Minimum, minimise
 from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, UNITS, Record, newest_checkpoint, trajectory_name
 from cgprot.simulate.state import Checkpoint, SimulationState
 from cgprot.simulate.viewing import lacks_copies, remove_copies, write_copies
 from cgprot.simulate.whole import refuse_broken_molecule
-
-_FARTHEST = 999.0  # Å
 
 
 def simulate(
@@ -78,12 +73,12 @@ def simulate(
         after SIGINT or SIGTERM; the checkpoint is written
     """
     check_new(output)
-    integrator = _integrator(start.system, config)
-    state = _starting_state(start, config, integrator)
+    integrator = integrator_of(start.system, config)
+    state = starting_state(start, config, integrator)
     refuse_broken_molecule(start.system, state.positions)
     if config.box is not None:
         refuse_overlapping_images(start.system, state.positions, config.box)
-    moment, guard, minimum = _begin(start.system, state, forces, config)
+    moment, guard, minimum = begin(start.system, state, forces, config)
     if minimum is not None:
         record = record | {"minimisation": minimum.record()}
     folder = create_folder(output)
@@ -94,31 +89,6 @@ def simulate(
             folder, "simulate", config.model_dump(), inputs, device="cpu", units=UNITS, stopped=[], **record
         )
         _to_end(folder, forces, config, guard, files, moment)
-
-
-def _begin(
-    system: BeadSystem, state: SimulationState, forces: Forces, config: SimulateConfig
-) -> tuple[Moment, Guard, Minimum | None]:
-    """The first moment, minimised if asked for, and the guard that measures from there.
-
-    The structure that was given is what a minimum is measured from: bonds and handedness must outlast
-    it. What the dynamics is measured from is the minimum, which frame 0 holds for a resumption.
-    """
-    guard = _guard(system, state.positions, config)
-    minimum = None
-    if config.minimise:
-        minimum = minimise(forces, state.positions, config.minimise_force)
-        state = replace(state, positions=minimum.positions)
-    moment = with_forces(state, forces)
-    violations = guard.violations(*moment, time_ps=0.0)
-    if violations:
-        listed = "; ".join(map(str, violations))
-        if minimum is None:
-            raise UnstableError(f"the starting structure: {listed}: --minimise or repair it first")
-        raise UnstableError(
-            f"the minimised start: {listed}: start from a structure that the model knows, or --no-minimise"
-        )
-    return moment, guard if minimum is None else _guard(system, state.positions, config), minimum
 
 
 def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
@@ -149,7 +119,7 @@ def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
             return
         _refuse_ended(folder, config, state)
         system = _system_of(folder)
-        guard = _guard(system, _first_frames(folder, config), config)
+        guard = guard_of(system, _first_frames(folder, config), config)
         moment = with_forces(state, forces)
         remove_copies(folder, config)  # stale from the next frame on
         files = Record.reopen(folder, system, config, checkpoint)
@@ -180,7 +150,7 @@ def _new_folder(
 def _to_end(
     folder: Path, forces: Forces, config: SimulateConfig, guard: Guard, files: Record, moment: Moment
 ) -> None:
-    integrator = _integrator(_system_of(folder), config)
+    integrator = integrator_of(_system_of(folder), config)
     schedule = _scheduled(config) if config.heat_ps or config.anneal else own_temperature
     between = [exchanges(config, files)] if config.exchange_every_ps else []
     state = Loop(folder, forces, config, integrator, guard, files, schedule, between).to_end(moment)
@@ -194,51 +164,6 @@ def _scheduled(config: SimulateConfig) -> Callable[[SimulationState], np.ndarray
 
 def _is_over(config: SimulateConfig, state: SimulationState) -> bool:
     return state.step >= config.n_steps or not state.running.any()
-
-
-def _integrator(system: BeadSystem, config: SimulateConfig) -> Integrator:
-    return Integrator(
-        config.scheme,
-        system.mass,
-        config.timestep_ps,
-        config.frictions,
-        config.bath(0),
-        config.seed,
-        np.arange(config.replicas),
-        n_threads=torch.get_num_threads(),
-    )
-
-
-def _guard(system: BeadSystem, starting_positions: np.ndarray, config: SimulateConfig) -> Guard:
-    warmest = None if config.exchange_every_ps else config.warmest_bath  # exchanged baths are the state's
-    heat_ps, flips = config.heat_ps, config.allow_flips
-    return Guard(system, starting_positions, config.frictions, config.scheme, flips, heat_ps, warmest)
-
-
-def refuse_other_number(start: BeadFrames, config: SimulateConfig) -> None:
-    """Refuse frames that are neither one nor one a replica.
-
-    Raises
-    ------
-    UsageError
-        naming both numbers
-    """
-    if len(start) not in (1, config.replicas):
-        raise UsageError(
-            f"{len(start)} starting frames for {config.replicas} replicas: give one frame, or one a replica"
-        )
-
-
-def _starting_state(start: BeadFrames, config: SimulateConfig, integrator: Integrator) -> SimulationState:
-    refuse_other_number(start, config)
-    if not np.all(np.abs(start.positions[0]) < _FARTHEST):
-        raise InputError(
-            f"starting frame 0 has a coordinate beyond {_FARTHEST:g} Å, which no PDB can hold: centre it"
-        )
-    shape = (config.replicas, *start.positions.shape[1:])
-    # Contiguous, as every later step has them: compiled code is made for one layout.
-    positions = np.ascontiguousarray(np.broadcast_to(start.positions, shape), dtype=np.float64)
-    return SimulationState(positions, integrator.starting_velocities(), config.bath(0), 0)
 
 
 def _refuse_unfinished(folder: Path) -> None:

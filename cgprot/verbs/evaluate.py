@@ -19,7 +19,7 @@ def run(options) -> None:
     from cgprot.train.table import as_csv, as_table, evaluate, in_words, write_report
 
     output = options.output
-    to_file = output is not None and output.suffix == ".csv"
+    to_file = output is not None and bool(output.suffix)
     if output is not None:
         check_new_file(output, ".csv") if to_file else check_new(output)
     report = evaluate(options.model, options.dataset)

@@ -79,6 +79,25 @@ def test_a_minimum_that_breaks_the_molecule_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_minimum_where_beads_overlap_is_refused(tmp_path):
+    def fold(positions):
+        energy, force = chain_forces(positions)
+        # The ends of four beads are drawn together: no bond breaks, no guard watches them.
+        apart = positions[:, 3] - positions[:, 0]
+        distance = np.linalg.norm(apart, axis=1, keepdims=True)
+        pull = 200.0 * (distance - 1.0) * apart / distance
+        force[:, 0] += pull
+        force[:, 3] -= pull
+        return energy + 100.0 * (distance[:, 0] - 1.0) ** 2, force
+
+    with pytest.raises(
+        UnstableError, match=r"minimum of the model is no molecule .*without a bond"
+    ) as caught:
+        simulate(chain_start(), fold, config(minimise=True), tmp_path / "run", {}, [])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_bath_rises_in_a_straight_line(tmp_path):
     heated = config(heat_ps=0.06, heat_from=40.0, temperature=[100.0, 400.0])
     np.testing.assert_allclose(heated.bath(0), [40, 40])
