@@ -107,6 +107,7 @@ def integrator_of(system: BeadSystem, config: SimulateConfig) -> Integrator:
 
 def guard_of(system: BeadSystem, starting_positions: np.ndarray, config: SimulateConfig) -> Guard:
     """What watches replicas that start at these positions, (n_replicas, n_beads, 3) [Å]."""
-    warmest = None if config.exchange_every_ps else config.warmest_bath  # exchanged baths are the state's
+    # Baths that stay, or are exchanged, are the state's own.
+    warmest = config.warmest_bath if config.anneal or config.heat_ps else None
     heat_ps, flips = config.heat_ps, config.allow_flips
     return Guard(system, starting_positions, config.frictions, config.scheme, flips, heat_ps, warmest)
