@@ -122,8 +122,8 @@ def prepare(path: Path, options: argparse.Namespace) -> Bench:
     torch.manual_seed(0)
     potential = Potential(ModelConfig(channels=options.channels, layers=1, rbf=32, cutoff=5.0))
     graph = build_graph(start.positions, start.system.bead_type, 5.0)
-    # So weak that nothing moves far, in a bath of 0 K, which no guard of the temperature watches: speed depends
-    # on neither.
+    # So weak that nothing moves far, in a bath of 0 K, which no guard of the temperature watches:
+    # speed depends on neither.
     potential.energy_scale.mul_(1e-4 / potential.energy_and_forces(graph)[1].std())
     return Bench(name, start, tabulate(potential, INTERVALS), 0.0)
 
