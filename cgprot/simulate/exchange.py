@@ -5,13 +5,14 @@ baths wander and the replicas stay, so every trajectory is continuous and forces
 remain with the positions that they belong to; the log states whose bath was which.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.loop import Between, Moment
-from cgprot.simulate.noise import philox4x32
+from cgprot.simulate.noise import uniform_numbers
 from cgprot.simulate.record import Record
 from cgprot.simulate.state import SimulationState
 from cgprot.units import BOLTZMANN
@@ -20,7 +21,6 @@ EXCHANGE_LOG = "exchange.csv"
 EXCHANGE_COLUMNS = "step,time_ps,cold_replica,hot_replica,cold_K,hot_K,log_acceptance,accepted"
 # No run has so many replicas: the random numbers of exchanges are no bead's noise.
 _REPLICA_OF_EXCHANGES = 2**32 - 1
-_WORD = 2**32 - 1
 
 
 class Attempt(NamedTuple):
@@ -63,7 +63,7 @@ def exchange(
     order = np.flatnonzero(state.running)
     order = order[np.argsort(state.temperature[order], kind="stable")]
     pairs = list(zip(order[attempt % 2 :: 2], order[attempt % 2 + 1 :: 2], strict=False))
-    chance = _uniform(seed, state.step, len(pairs))
+    chance = uniform_numbers(seed, [_REPLICA_OF_EXCHANGES], state.step, len(pairs))[0, 0]
     attempts = [
         _attempt(state.temperature, energy, int(cold), int(hot), chance[k])
         for k, (cold, hot) in enumerate(pairs)
@@ -100,14 +100,4 @@ def _swapped(state: SimulationState, attempts: list[Attempt]) -> SimulationState
             temperature[cold], temperature[hot] = hot_temperature, cold_temperature
             velocities[cold] *= np.sqrt(hot_temperature / cold_temperature)
             velocities[hot] *= np.sqrt(cold_temperature / hot_temperature)
-    return SimulationState(state.positions, velocities, temperature, state.step, state.stopped)
-
-
-def _uniform(seed: int, step: int, number: int) -> np.ndarray:
-    """(number,) between 0 and 1, never either."""
-    counter = np.empty((4, number), dtype=np.uint64)
-    counter[0] = np.arange(number)
-    counter[1], counter[2] = step & _WORD, step >> 32
-    counter[3] = _REPLICA_OF_EXCHANGES
-    words = philox4x32(counter, np.array([seed & _WORD, seed >> 32], dtype=np.uint64))
-    return (words[0] + 0.5) * 2.0**-32
+    return replace(state, velocities=velocities, temperature=temperature)

@@ -53,37 +53,51 @@ def _aligned(values: Any, n_axes: int, xp: ModuleType) -> Any:
     return array.reshape(array.shape + (1,) * (n_axes - array.ndim))
 
 
-def normal_noise(seed: Any, replicas: Any, step: int, n_beads: int, xp: ModuleType = np) -> Any:
-    """Standard normal numbers of one step, three for every bead of every replica.
+def uniform_numbers(seed: Any, replicas: Any, step: int, number: int, xp: ModuleType = np) -> Any:
+    """Numbers between 0 and 1, never either, four for every place of every replica.
 
     Parameters
     ----------
     seed : below 2**64, or one a replica, (n_replicas,)
     replicas : (n_replicas,) int below 2**32, the numbers of the replicas, in any order
     step : below 2**64
-    n_beads : number of beads
+    number : of places
     xp : array module, numpy or cupy
 
     Returns
     -------
-    (n_replicas, n_beads, 3) float64, no larger than 6.8 in magnitude
+    (4, n_replicas, number) float64
     """
-    counter = xp.empty((4, len(replicas), n_beads), dtype=xp.uint64)
-    counter[0] = xp.arange(n_beads)
+    counter = xp.empty((4, len(replicas), number), dtype=xp.uint64)
+    counter[0] = xp.arange(number)
     counter[1] = step & _WORD
     counter[2] = step >> 32
     counter[3] = xp.asarray(replicas)[:, None]
     seeds = xp.asarray(seed, dtype=xp.uint64)
     key = xp.stack([seeds & xp.uint64(_WORD), seeds >> xp.uint64(32)])
-    return _box_muller(philox4x32(counter, key, xp), xp)
+    return (philox4x32(counter, key, xp) + 0.5) * 2.0**-32
 
 
-def _box_muller(words: Any, xp: ModuleType) -> Any:
-    """Three normal numbers (..., 3) of each block of four words (4, ...)."""
-    uniform = (words + 0.5) * 2.0**-32  # never 0, never 1
+def normal_noise(seed: Any, replicas: Any, step: int, n_beads: int, xp: ModuleType = np) -> Any:
+    """Standard normal numbers of one step, three for every bead of every replica.
+
+    Parameters
+    ----------
+    seed, replicas, step, xp : as for `uniform_numbers`
+    n_beads : number of beads
+
+    Returns
+    -------
+    (n_replicas, n_beads, 3) float64, no larger than 6.8 in magnitude
+    """
+    return _box_muller(uniform_numbers(seed, replicas, step, n_beads, xp), xp)
+
+
+def _box_muller(uniform: Any, xp: ModuleType) -> Any:
+    """Three normal numbers (..., 3) of each four uniform ones (4, ...)."""
     radius = xp.sqrt(-2.0 * xp.log(uniform[:2]))
     angle = (2.0 * np.pi) * uniform[2:]
-    normal = xp.empty((*words.shape[1:], 3))
+    normal = xp.empty((*uniform.shape[1:], 3))
     normal[..., 0] = radius[0] * xp.cos(angle[0])
     normal[..., 1] = radius[0] * xp.sin(angle[0])
     normal[..., 2] = radius[1] * xp.cos(angle[1])
