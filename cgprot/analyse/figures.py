@@ -1,19 +1,17 @@
 """The figures of a report, each a PNG that is small enough to stand alone on a phone."""
 
-import io
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cgprot.analyse.compare import BINS, pooled_map
 from cgprot.analyse.measure import Ensemble
 from cgprot.analyse.structure import BROKEN_STRETCH
+from cgprot.files.picture import png
 from cgprot.units import PS_PER_NS
 
 # Okabe and Ito's colours, told apart by the colour-blind; black is kept for means and limits.
@@ -23,7 +21,6 @@ _MOST_NAMED_REPLICAS = 4
 _MOST_POINTS = 300  # in a line; more is a blot
 _FEWEST_FOR_DENSITY = 3000
 _WIDEST_DEVIATION = 0.6  # Å
-_DPI = 170
 _ROOM_FOR_LEGEND = 4  # times the margin below the lowest value
 _SMALL_LEGEND: dict = {"frameon": False, "fontsize": "small", "columnspacing": 1.0, "handlelength": 1.4}
 _BESIDE_LINE: dict = {"rotation": 90, "ha": "right", "va": "top", "fontsize": "small"}
@@ -39,20 +36,10 @@ def figures(ensembles: list[Ensemble]) -> dict[str, dict[str, bytes]]:
     return {
         "rmsd": _time_panels(ensembles, "backbone_rmsd", "backbone RMSD [Å]"),
         "gyration": _time_panels(ensembles, "radius_of_gyration", "radius of gyration [Å]"),
-        "fluctuation": {"rmsf.png": _png(lambda axes: _draw_fluctuation(axes, ensembles))},
+        "fluctuation": {"rmsf.png": png(lambda axes: _draw_fluctuation(axes, ensembles))},
         "ramachandran": _ramachandran_panels(ensembles),
-        "bonds": {"bond_deviation.png": _png(lambda axes: _draw_bonds(axes, ensembles))},
+        "bonds": {"bond_deviation.png": png(lambda axes: _draw_bonds(axes, ensembles))},
     }
-
-
-def _png(draw: Callable[[Axes], None], size: tuple[float, float] = (4.6, 3.2)) -> bytes:
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    draw(axes)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": None})
-    return stream.getvalue()
 
 
 def _time_panels(ensembles: list[Ensemble], quantity: str, label: str) -> dict[str, bytes]:
@@ -60,7 +47,7 @@ def _time_panels(ensembles: list[Ensemble], quantity: str, label: str) -> dict[s
     limits = _limits([ensemble.pooled(quantity) for ensemble in ensembles])
     look = {"ylabel": label, "ylim": limits}
     return {
-        f"{quantity}_{number + 1}.png": _png(
+        f"{quantity}_{number + 1}.png": png(
             partial(_draw_replicas, ensemble, quantity, _colour(number), look)
         )
         for number, ensemble in enumerate(ensembles)
@@ -137,7 +124,7 @@ def _ramachandran_panels(ensembles: list[Ensemble]) -> dict[str, bytes]:
     for number, ensemble in enumerate(ensembles):
         share = shares[number] if maps[number].sum() >= _FEWEST_FOR_DENSITY else None
         draw = partial(_draw_ramachandran, ensemble, share, scale, _colour(number))
-        panels[f"ramachandran_{number + 1}.png"] = _png(draw, (4.6, 4.0))
+        panels[f"ramachandran_{number + 1}.png"] = png(draw, (4.6, 4.0))
     return panels
 
 

@@ -1,19 +1,17 @@
 """The figures of an evaluation, each a PNG that is small enough to stand alone on a phone."""
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
+from cgprot.files.picture import png
 from cgprot.train.evaluate import ErrorRow, Evaluation
 from cgprot.train.spread import SpreadQuality, frame_means, worst
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "0.55"  # the first two by Okabe and Ito
-_DPI = 170
 _MOST_ROWS = 30
 _FIGURES = {
     "protein": "proteins.png",
@@ -25,24 +23,14 @@ _FIGURES = {
 
 def figures(evaluation: Evaluation, quality: SpreadQuality | None) -> dict[str, bytes]:
     """File name -> PNG; one for each group, one of all forces, and one of a committee's spread."""
-    drawn = {"forces.png": _png(lambda axes: _draw_forces(axes, evaluation), (4.6, 4.0))}
+    drawn = {"forces.png": png(lambda axes: _draw_forces(axes, evaluation), (4.6, 4.0))}
     for group, name in _FIGURES.items():
         rows = [row for row in evaluation.rows if row.group == group]
         height = 1.5 + 0.22 * min(len(rows), _MOST_ROWS)
-        drawn[name] = _png(partial(_draw_group, rows), (4.6, height))
+        drawn[name] = png(partial(_draw_group, rows), (4.6, height))
     if quality is not None:
-        drawn["spread.png"] = _png(lambda axes: _draw_spread(axes, evaluation, quality), (4.6, 4.0))
+        drawn["spread.png"] = png(lambda axes: _draw_spread(axes, evaluation, quality), (4.6, 4.0))
     return drawn
-
-
-def _png(draw: Callable[[Axes], None], size: tuple[float, float]) -> bytes:
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    draw(axes)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=_DPI, metadata={"Software": None})
-    return stream.getvalue()
 
 
 def _draw_forces(axes: Axes, evaluation: Evaluation) -> None:
