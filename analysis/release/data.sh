@@ -25,6 +25,7 @@ one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
     local frames=("$name"/*K.trr --structure "$name/system.pdb" --name "$name")
     step "$name.h5" cgprot label "${frames[@]}" --every 2 --seed 3
     step "${name}_displaced.h5" cgprot label "${frames[@]}" --every 4 --displace 0.05 --seed 4
+    step "${name}_stretched.h5" cgprot label "${frames[@]}" --every 6 --displace 0.1 --stretch 0.1 --seed 5
 }
 export -f step one
 

@@ -60,6 +60,8 @@ class LabelConfig(OpenmmConfig):
     equilibration_steps: int = Field(default=100, ge=0)
     # Å, standard deviation of a random shift of every bead
     displace: float = Field(default=0.0, ge=0, le=0.5)
+    # every frame is scaled about its centre by a factor drawn between 1 - stretch and 1 + stretch
+    stretch: float = Field(default=0.0, ge=0, le=0.3)
 
 
 class _Task(NamedTuple):
@@ -91,7 +93,7 @@ def label(
         hydrogens then placed and minimised first
     time : (n_frames,) [ps]
     temperature : of the hydrogens [K]
-    config : LabelConfig; with `displace` the heavy atoms are shifted before labelling
+    config : LabelConfig; with `stretch` and `displace` the heavy atoms are moved before labelling
 
     Returns
     -------
@@ -106,13 +108,14 @@ def label(
         if a frame's forces are not finite
     """
     topology = topology_of(structure.topology)
+    projection = Projection(topology, system)
     relax = positions.shape[1] == system.n_beads and system.n_beads != len(topology.element)
     if relax:
         positions = np.array(
             [place_hydrogens(topology, system, structure.positions, frame) for frame in positions]
         )
     refuse_distorted(topology, structure.positions, positions, time)
-    positions = _displaced(system, positions, config)
+    positions = _moved(projection, system.bead_of_atom, positions, config)
     refuse_distorted(topology, structure.positions, positions, time)
     xml = openmm.XmlSerializer.serialize(_held_system(structure, config))
     tasks = [
@@ -123,7 +126,7 @@ def label(
         results = run_jobs(_label_frames, tasks, config.workers, bar)
     return BeadFrames(
         system=system,
-        positions=Projection(topology, system).positions(positions),
+        positions=projection.positions(positions),
         forces=np.concatenate([mean for mean, _ in results]),
         force_noise=np.concatenate([error for _, error in results]),
         time=time,
@@ -207,13 +210,18 @@ def _read(
         yield np.array([step.positions for step in steps]), np.array([step.time for step in steps]), kelvin
 
 
-def _displaced(system: BeadSystem, positions: np.ndarray, config: LabelConfig) -> np.ndarray:
-    """Every bead shifted at random, its hydrogens with it."""
-    if config.displace == 0.0:
+def _moved(
+    projection: Projection, bead_of_atom: np.ndarray, positions: np.ndarray, config: LabelConfig
+) -> np.ndarray:
+    """Frames stretched or compressed, and every bead shifted, at random; hydrogens keep their bonds."""
+    if config.displace == config.stretch == 0.0:
         return positions
     generator = np.random.default_rng([config.seed, len(positions)])
-    shift = generator.normal(scale=config.displace, size=(len(positions), system.n_beads, 3))
-    return positions + shift[:, system.bead_of_atom]
+    beads = projection.positions(positions)
+    shift = generator.normal(scale=config.displace, size=beads.shape)
+    stretch = generator.uniform(-config.stretch, config.stretch, size=(len(positions), 1, 1))
+    shift += stretch * (beads - beads.mean(axis=1, keepdims=True))
+    return positions + shift[:, bead_of_atom]
 
 
 def _held_system(structure: Structure, config: LabelConfig) -> openmm.System:

@@ -101,6 +101,17 @@ def test_displaced_frames_are_labelled_where_they_are(dipeptide, system, frames)
     assert shift.std() == pytest.approx(0.05, rel=0.3)
 
 
+def test_stretched_frames_are_scaled_about_their_centres(dipeptide, system, frames):
+    heavy = topology_of(dipeptide.topology).element != "H"
+    labelled = run(dipeptide, system, frames[:8], stretch=0.2, samples=10)
+    sampled = frames[:8, heavy] - frames[:8, heavy].mean(axis=1, keepdims=True)
+    scaled = labelled.positions - labelled.positions.mean(axis=1, keepdims=True)
+    factors = (scaled * sampled).sum(axis=(1, 2)) / (sampled**2).sum(axis=(1, 2))
+    np.testing.assert_allclose(scaled, factors[:, None, None] * sampled, atol=1e-4)
+    assert 0.1 < np.abs(factors - 1).max() <= 0.2
+    assert factors.min() < 1 < factors.max()
+
+
 def test_placed_hydrogens_lie_where_they_were(dipeptide, system, frames):
     topology = topology_of(dipeptide.topology)
     heavy = topology.element != "H"
