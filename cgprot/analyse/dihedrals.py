@@ -1,4 +1,4 @@
-"""Backbone dihedrals φ, ψ and ω, IUPAC signs, found from bead names and bonds."""
+"""Dihedrals φ, ψ, ω and χ1, IUPAC signs, found from bead names and bonds."""
 
 import numpy as np
 from MDAnalysis.lib.distances import calc_dihedrals
@@ -7,6 +7,8 @@ from cgprot.analyse.structure import bonded_neighbours
 from cgprot.beads import BeadSystem
 
 CIS_BELOW = 90.0  # |ω| in degrees; trans is 180
+# The fourth atom of χ1, by the IUPAC-IUB rules of 1969: of two branches the first.
+_GAMMA = ("CG", "CG1", "OG", "OG1", "SG")
 
 
 def peptide_bonds(system: BeadSystem) -> np.ndarray:
@@ -59,6 +61,23 @@ def omega_beads(system: BeadSystem) -> np.ndarray:
         ends = [_alpha(system, bead, neighbours[bead]) for bead in (carbon, nitrogen)]
         if None not in ends:
             rows.append((ends[0], carbon, nitrogen, ends[1]))
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
+
+
+def chi1_beads(system: BeadSystem) -> np.ndarray:
+    """The beads of χ1 of every residue that has it; all but glycine, alanine and caps do.
+
+    Returns
+    -------
+    (n_residues, 4) int: N, CA, CB, and CG, CG1, OG, OG1 or SG
+    """
+    residue, rows = system.residue_index, []
+    for number in range(int(residue[-1]) + 1):
+        beads = np.flatnonzero(residue == number)
+        named = dict(zip(system.bead_name[beads].tolist(), beads.tolist(), strict=True))
+        names = ["N", "CA", "CB", next((name for name in _GAMMA if name in named), "none")]
+        if all(name in named for name in names):
+            rows.append([named[name] for name in names])
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 

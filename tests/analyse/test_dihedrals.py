@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,9 @@ from hypothesis import strategies as st
 
 from cgprot.analyse.dihedrals import (
     backbone_dihedrals,
+    chi1_beads,
     cis_flips,
+    dihedrals,
     omega_beads,
     peptide_bonds,
     peptide_omega,
@@ -87,3 +91,21 @@ def test_a_system_without_peptide_bonds_has_no_dihedrals(valines):
     bare = with_bonds(system, np.empty((0, 2), dtype=int))
     assert backbone_dihedrals(positions[None], bare).shape == (1, 0, 2)
     assert peptide_omega(positions[None], bare).shape == (1, 0)
+
+
+def test_chi1_takes_the_first_branch_and_leaves_out_who_has_none(valines):
+    system, positions = valines  # built with χ1 = 180° to CG1, -58° to CG2
+    beads = chi1_beads(system)
+    assert system.bead_name[beads].tolist() == [["N", "CA", "CB", "CG1"]] * 3
+    np.testing.assert_allclose(np.abs(dihedrals(positions[None], beads)), 180.0, atol=0.01)
+    assert chi1_beads(peptide([-60.0], [-45.0])[0]).shape == (0, 4)
+
+
+@pytest.mark.parametrize("names", [("OG1", "CG2"), ("SG", "HG"), ("CG", "ND"), ("OG", "HG")])
+def test_chi1_knows_every_fourth_atom(valines, names):
+    system, _ = valines
+    renamed = np.select(
+        [system.bead_name == "CG1", system.bead_name == "CG2"], names, default=system.bead_name
+    )
+    beads = chi1_beads(dataclasses.replace(system, bead_name=renamed))
+    assert renamed[beads[:, 3]].tolist() == [names[0]] * 3
