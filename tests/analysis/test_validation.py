@@ -1,0 +1,274 @@
+"""The validation of a released model, at the smallest scale: two proteins, a refused one, a few steps."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cgprot.beads import BeadFrames
+from cgprot.errors import StorageError, UsageError
+from cgprot.files.dataset import read_dataset, write_dataset
+from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.state import Stopped
+
+ROOT = Path(__file__).parents[2]
+VALIDATION = ROOT / "analysis" / "validation"
+EXAMPLES = ROOT / "examples"
+sys.path.insert(0, str(VALIDATION))
+
+import blocks  # noqa: E402
+import card  # noqa: E402
+import force_errors  # noqa: E402
+import free_energy  # noqa: E402
+import runs  # noqa: E402
+import scale  # noqa: E402
+import stability  # noqa: E402
+import structure  # noqa: E402
+import validate  # noqa: E402
+
+SCALE = """
+errors = ["chignolin", "nobody"]
+[dynamics]
+temperatures = [300.0, 350.0]
+replicas = 2
+output_every_ps = 0.004
+engine = "network"
+[dynamics.time_ps]
+chignolin = 0.02
+clash = 0.02
+[structure]
+proteins = ["chignolin", "clash", "nobody"]
+leave_out_ps = 0.0
+block_ps = 0.008
+[free_energy]
+time_ps = 0.02
+replicas = 2
+leave_out_ps = 0.0
+block_ps = 0.008
+"""
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return read_dataset(EXAMPLES / "chignolin_300K.h5")["chignolin/300/0"]
+
+
+def some(frames, chosen, **more):
+    names = [field.name for field in dataclasses.fields(frames)]
+    parts = {name: getattr(frames, name)[chosen] for name in ("positions", "time", "forces")}
+    return BeadFrames(**{name: parts.get(name, getattr(frames, name)) for name in names} | more)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory, frames):
+    """References cut from the examples, and a structure whose atoms overlap."""
+    folder = tmp_path_factory.mktemp("validation")
+    structures, references = folder / "structures", folder / "references"
+    (references / "labels").mkdir(parents=True)
+    structures.mkdir()
+    pdb = (EXAMPLES / "chignolin.pdb").read_text()
+    (structures / "chignolin.pdb").write_text(pdb)
+    (structures / "clash.pdb").write_text(clashing(pdb))
+    peptide = (EXAMPLES / "alanine_dipeptide.pdb").read_text()
+    (structures / "alanine_dipeptide.pdb").write_text(peptide)
+    write_dataset(references / "chignolin_300K.h5", {"chignolin/300/0": some(frames, slice(0, 40))})
+    noisy = some(frames, slice(0, 3), force_noise=np.full((3, 93, 3), 0.5))
+    write_dataset(references / "labels" / "chignolin.h5", {"chignolin/300/0": noisy})
+    (folder / "tiny.toml").write_text(SCALE)
+    task = runs.Task(
+        "heavy-demo", folder / "out", references, structures, scale.read_scale(folder / "tiny.toml")
+    )
+    start = runs.native(task, "alanine_dipeptide")
+    shaken = start.positions + 0.05 * np.random.default_rng(0).standard_normal((20, 10, 3))
+    known = {"alanine_dipeptide/300/0": BeadFrames(start.system, shaken, temperature=300.0)}
+    write_dataset(references / "alanine_dipeptide_300K.h5", known)
+    return task
+
+
+def clashing(pdb):
+    """The amide oxygen of one residue on that of another."""
+    places = re.findall(r"^ATOM  .{7}O   .{10}(.{24})", pdb, re.MULTILINE)
+    assert pdb.count(places[1]) == 1
+    return pdb.replace(places[1], places[5])
+
+
+@pytest.fixture(scope="module")
+def results(task):
+    validate.validate(task, list(validate.PARTS))
+    return json.loads((task.folder / "results.json").read_text())
+
+
+def test_every_part_tells_what_it_did(results, task):
+    parts = results["parts"]
+    assert set(parts) == set(validate.PARTS)
+    assert parts["errors"]["missing"] == ["nobody"]
+    total = parts["errors"]["rows"][0]
+    assert total["group"] == "all"
+    assert total["noise_floor"] == pytest.approx(0.5)
+    assert total["rmse"] > total["noise_floor"]
+    chignolin, clash = parts["stability"]["proteins"]
+    assert [row["alive"] for row in chignolin["rows"]] == [2, 2]
+    assert chignolin["rows"][0]["lasted_ps"] == [0.02, 0.02]
+    assert chignolin["rows"][0]["near_native"]
+    assert "bond C-O of TYR 2" in clash["refused"]
+    assert [protein["lacks"] for protein in parts["structure"]["proteins"]] == [
+        "",
+        "all-atom reference",
+        "all-atom reference",
+    ]
+    assert parts["free_energy"]["peptide"]["sampled_ps"] == pytest.approx([0.024, 0.024])
+    for part in parts.values():
+        for figure in part["figures"]:
+            assert (task.folder / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_card_holds_the_scale_and_the_refusal(results, task):
+    text = (task.folder / "card.md").read_text()
+    assert "2 × 0.02 ps" in text
+    assert "refused at the start" in text
+    assert "Scale: `tiny`" in text
+    assert text.count("\n## ") == 4
+    for line in text.splitlines():
+        if line.startswith("| chignolin"):
+            assert "nan" not in line
+            assert "None" not in line
+
+
+def test_what_is_done_is_kept_and_goes_on(results, task):
+    run = task.folder / "runs" / "chignolin" / "replica_000.dcd"
+    before = run.read_bytes()
+    stability.measure(task)
+    assert run.read_bytes() == before
+    longer = task.scale.dynamics.model_copy(update={"time_ps": {"chignolin": 0.024}})
+    found = stability.measure(task._replace(scale=task.scale.model_copy(update={"dynamics": longer})))
+    assert found["proteins"][0]["rows"][0]["lasted_ps"] == [0.024, 0.024]
+    assert len(run.read_bytes()) > len(before)
+    warmer = longer.model_copy(update={"temperatures": [310.0]})
+    with pytest.raises(StorageError, match="another scale"):
+        stability.measure(task._replace(scale=task.scale.model_copy(update={"dynamics": warmer})))
+
+
+def test_results_of_other_weights_are_not_mixed(results, task, tmp_path):
+    other = results | {"model": results["model"] | {"sha256": "0" * 64}}
+    (tmp_path / "results.json").write_text(json.dumps(other))
+    with pytest.raises(StorageError, match="other weights"):
+        validate.validate(task._replace(folder=tmp_path), ["errors"])
+
+
+def test_errors_are_measured_anew_when_the_labels_change(results, task, frames):
+    write_dataset(
+        task.references / "labels" / "nobody.h5",
+        {"nobody/300/0": some(frames, slice(5, 7), force_noise=np.full((2, 93, 3), 0.5))},
+    )
+    names = [row["name"] for row in force_errors.measure(task)["rows"] if row["group"] == "protein"]
+    (task.references / "labels" / "nobody.h5").unlink()
+    assert names == ["chignolin", "nobody"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "what"),
+    [
+        ("replica 1: change of bond N ALA 2 - CA ALA 2 is 0.7 Å (limit 0.5)", "broken_bonds"),
+        ("replica 0: handedness of CA ALA 2 is -1.2 Å³ (limit 0)", "chirality_flips"),
+        ("replica 3: ω of peptide bond C ALA 2 - N PRO 3 is 80 degrees (limit 90)", "cis_flips"),
+        ("replica 3: force on CA ALA 2 is 2000 kcal/mol/Å (limit 1000)", None),
+    ],
+)
+def test_what_the_guard_stopped_counts_as_what_it_was(reason, what):
+    counted = stability._damage([], [reason])
+    assert sum(counted.values()) == (what is not None)
+    assert what is None or counted[what] == 1
+
+
+def test_a_stopped_replica_lasted_until_it_was_last_sane():
+    config = SimulateConfig(temperature=[300.0, 300.0, 350.0], time_ps=10.0, timestep_fs=2.0)
+    run = runs.Run(config, [], {1: Stopped(1, 2010, 2000, "force")}, 10.0, 1.0)
+    assert run.at(300.0) == [0, 1]
+    assert [run.lasted_ps(replica) for replica in range(3)] == [10.0, 4.0, 10.0]
+
+
+def test_a_trajectory_is_not_apart_from_itself(frames):
+    alone = [some(frames, slice(0, 100))]
+    pair = blocks.in_blocks(alone, alone[0], structure._phi_psi, 20.0).maps(structure.residue_maps)
+    assert [len(each) for each in pair] == [5, 5]
+    told = structure.divergences([str(k) for k in range(8)], *pair)
+    np.testing.assert_allclose(told["divergence"], 0.0, atol=1e-12)
+    assert min(told["chance"]) > 0.01
+    assert structure.fluctuations(alone, alone[0])["correlation"] == pytest.approx(1.0)
+    other = [some(frames, slice(100, 200))]
+    assert structure.fluctuations(other, alone[0])["correlation"] < 0.999
+
+
+def test_fluctuations_are_those_of_equal_windows(frames):
+    """A long reference beside short replicas: cut to their length, it moves no more than they do."""
+    pieces = [some(frames, slice(start, start + 25)) for start in range(0, 200, 25)]
+    found = structure.fluctuations(pieces, some(frames, slice(0, 200)))
+    assert found["window_ps"] == pytest.approx(25.0)
+    np.testing.assert_allclose(found["ours"], found["all_atom"], rtol=1e-6)
+
+
+def test_a_replica_that_stopped_early_gives_no_short_block(frames):
+    replicas = [some(frames, slice(0, 20)), some(frames, slice(0, 3))]
+    cut = blocks.in_blocks(replicas, some(frames, slice(0, 40)), structure._phi_psi, 10.0)
+    assert [len(block) for block in cut.ours] == [10, 10]
+    assert blocks.in_blocks(replicas, replicas[0], structure._phi_psi, 99.0).time_ps == pytest.approx(20.0)
+
+
+def test_states_of_the_peptide():
+    angles = np.array([[-120.0, 150.0], [-60.0, -170.0], [-60.0, -40.0], [60.0, 40.0]])[:, None]
+    assert free_energy._state_shares(angles) == [0.5, 0.25, 0.25]
+
+
+def test_hydrogen_bonds_are_found_by_name(frames):
+    lengths = free_energy._distances(frames, [("N 3", "O 7"), ("N 3", "O 8")])
+    system = frames.system
+    chosen = [
+        int(np.flatnonzero((system.bead_name == name) & (system.residue_id == residue))[0])
+        for name, residue in (("N", 3), ("O", 8))
+    ]
+    expected = np.linalg.norm(frames.positions[:, chosen[0]] - frames.positions[:, chosen[1]], axis=-1)
+    np.testing.assert_allclose(lengths[:, 1], expected, rtol=1e-5)
+    with pytest.raises(UsageError, match="O 70"):
+        free_energy._distances(frames, [("N 3", "O 70")])
+
+
+def test_nothing_that_is_no_number_is_written():
+    assert validate.plain({"a": [np.float64(np.inf), np.nan, np.int64(3), True]}) == {
+        "a": [None, None, 3, True]
+    }
+    assert card.number(None) == "–"
+    assert card.median([3.0, None, 1.0, 2.0]) == "2.000"
+    assert card.median([1.0, 2.0]) == "1.500"
+
+
+@pytest.mark.parametrize("name", scale.scales())
+def test_shipped_scales_name_proteins_that_are_there(name):
+    asked = scale.read_scale(name)
+    rows = (VALIDATION / "references.txt").read_text().splitlines()
+    listed = {row.split()[0] for row in rows if not row.startswith("#")}
+    assert {*asked.errors, *asked.dynamics.time_ps, *asked.structure.proteins} <= listed
+    assert asked.name == name
+
+
+def test_a_scale_with_an_unknown_key_is_refused(tmp_path):
+    (tmp_path / "own.toml").write_text(SCALE.replace("replicas", "copies", 1))
+    with pytest.raises(UsageError, match=r"dynamics\.(copies|replicas)"):
+        scale.read_scale(str(tmp_path / "own.toml"))
+    with pytest.raises(StorageError, match="no such scale"):
+        scale.read_scale("huge")
+
+
+def test_the_notebook_shows_results(results, task):
+    command = [sys.executable, "-m", "pytest", "--nbmake", "-q", str(VALIDATION / "validation.ipynb")]
+    environment = os.environ | {"VALIDATION": str(task.folder)}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (task.folder / "broken").mkdir()
+    environment["VALIDATION"] = str(task.folder / "broken")
+    assert subprocess.run(command, env=environment, cwd=ROOT, capture_output=True).returncode == 1
