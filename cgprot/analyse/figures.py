@@ -36,6 +36,7 @@ def figures(ensembles: list[Ensemble]) -> dict[str, dict[str, bytes]]:
     return {
         "rmsd": _time_panels(ensembles, "backbone_rmsd", "backbone RMSD [Å]"),
         "gyration": _time_panels(ensembles, "radius_of_gyration", "radius of gyration [Å]"),
+        "contacts": _time_panels(ensembles, "contacts", "native contacts Q"),
         "fluctuation": {"rmsf.png": png(lambda axes: _draw_fluctuation(axes, ensembles))},
         "ramachandran": _ramachandran_panels(ensembles),
         "bonds": {"bond_deviation.png": png(lambda axes: _draw_bonds(axes, ensembles))},
@@ -104,7 +105,7 @@ def _draw_series(axes: Axes, time: np.ndarray, value: np.ndarray, colour: str, b
 
 def _draw_fluctuation(axes: Axes, ensembles: list[Ensemble]) -> None:
     for number, ensemble in enumerate(ensembles):
-        mean = np.mean([replica.fluctuation for replica in ensemble.replicas], axis=0)
+        mean = ensemble.fluctuation
         residue = np.arange(1, len(mean) + 1)
         line = axes.plot(residue, mean, _STYLE[number % 4], color=_colour(number), markersize=3)[0]
         line.set(label=_title(ensemble), marker="o" if len(mean) < 30 else "")

@@ -6,7 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from cgprot.analyse.chirality import chirality_flips, stereocentres
-from cgprot.analyse.dihedrals import backbone_dihedrals, cis_flips, omega_beads, peptide_omega
+from cgprot.analyse.contacts import fraction_native, native_contacts
+from cgprot.analyse.dihedrals import (
+    backbone_dihedrals,
+    chi1_beads,
+    cis_flips,
+    dihedrals,
+    omega_beads,
+    peptide_omega,
+)
 from cgprot.analyse.structure import backbone, bond_lengths, broken_bonds, radius_of_gyration, rmsd, rmsf
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError
@@ -26,6 +34,8 @@ class Measurement:
     inverted : (n_frames, n_centres) bool
     isomerised : (n_frames, n_omega) bool
     phi_psi : (n_frames, n_residues, 2) [degrees]
+    chi1 : (n_frames, n_sidechains) [degrees]
+    contacts : (n_frames,), fraction of the contacts of the first frame
     fluctuation : (n_alpha,) [Å], RMSF of every CA
     """
 
@@ -37,6 +47,8 @@ class Measurement:
     inverted: np.ndarray
     isomerised: np.ndarray
     phi_psi: np.ndarray
+    chi1: np.ndarray
+    contacts: np.ndarray
     fluctuation: np.ndarray
 
 
@@ -59,6 +71,16 @@ class Ensemble(NamedTuple):
     def phi_psi(self) -> list[np.ndarray]:
         """(n_frames, n_residues, 2) [degrees] of every replica."""
         return [replica.phi_psi for replica in self.replicas]
+
+    @property
+    def chi1(self) -> list[np.ndarray]:
+        """(n_frames, n_sidechains, 1) [degrees] of every replica."""
+        return [replica.chi1[..., None] for replica in self.replicas]
+
+    @property
+    def fluctuation(self) -> np.ndarray:
+        """(n_alpha,) [Å], RMSF of every CA, the mean of the replicas."""
+        return np.mean([replica.fluctuation for replica in self.replicas], axis=0)
 
 
 class Event(NamedTuple):
@@ -93,6 +115,8 @@ def measure(frames: BeadFrames) -> Measurement:
         inverted=chirality_flips(positions, start, stereocentres(system)),
         isomerised=cis_flips(peptide_omega(positions, system), omega_at_start),
         phi_psi=backbone_dihedrals(positions, system),
+        chi1=dihedrals(positions, chi1_beads(system)),
+        contacts=fraction_native(positions, native_contacts(start, system)),
         fluctuation=rmsf(positions, alpha_carbons(system), backbone(system)),
     )
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgprot.analyse.compare import divergence_of_halves, ramachandran_divergence
+from cgprot.analyse.compare import divergence_of_halves, jensen_shannon, ramachandran_divergence
 from cgprot.analyse.dihedrals import phi_psi_beads
 from cgprot.analyse.measure import Ensemble, Event, Measurement, events, not_finite
+from cgprot.analyse.sampling import residue_maps
 
 _RESULTS_HEADER = (
-    "source,replica,time_ps,backbone_rmsd_A,radius_of_gyration_A,broken_bonds,chirality_flips,cis_flips"
+    "source,replica,time_ps,backbone_rmsd_A,radius_of_gyration_A,native_contacts,"
+    "broken_bonds,chirality_flips,cis_flips"
 )
 _DAMAGE = (
     ("broken", "bond", "broke"),
@@ -37,12 +39,14 @@ class Verdict(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """How far the φ/ψ map of a run is from that of a reference."""
+    """How far the angles of a run are from a reference's, and how alike their RMSF along the chain is."""
 
     run: str
     reference: str
     divergence: float
     of_halves: float  # of the reference from itself
+    chi1: float  # mean over residues
+    fluctuation: float  # correlation, -1 to 1
     note: str
 
 
@@ -81,7 +85,8 @@ def headline(ensembles: list[Ensemble]) -> list[Row]:
         ("time per replica [ps]", "from the first to the last frame", _duration),
         ("temperature [K]", "as recorded with the frames", _temperature),
         ("largest backbone RMSD [Å]", "after superposition on the start; N, CA, C, O", _largest_rmsd),
-        ("radius of gyration [Å]", "mean ± standard deviation over all frames", _gyration),
+        ("radius of gyration [Å]", "mean ± standard deviation over all frames", _mean("radius_of_gyration")),
+        ("native contacts Q", "fraction of the start's, mean ± standard deviation", _mean("contacts")),
         ("broken bonds", "ever longer by 0.5 Å than at the start", _counter("broken")),
         ("chirality flips", "stereocentres ever inverted; none should be", _counter("inverted")),
         ("cis/trans flips", "peptide bonds whose ω ever crossed ±90°", _counter("isomerised")),
@@ -101,11 +106,32 @@ def divergence_table(ensembles: list[Ensemble]) -> list[Divergence]:
             reference.name,
             ramachandran_divergence(run.phi_psi, reference.phi_psi),
             of_halves,
+            chi1_divergence(run, reference),
+            fluctuation_correlation(run, reference),
             "" if _residues(run) == _residues(reference) else "different residues: not the same protein",
         )
         for run in runs
         for reference, of_halves in zip(references, halves, strict=True)
     ]
+
+
+def chi1_divergence(run: Ensemble, reference: Ensemble) -> float:
+    """Mean over residues of the divergence of their χ1; nan where there are none, or others."""
+    maps = [
+        np.mean([residue_maps(angles) for angles in ensemble.chi1], axis=0) for ensemble in (run, reference)
+    ]
+    if maps[0].shape != maps[1].shape or not all(each.any() for each in maps):
+        return float("nan")
+    return float(np.mean([jensen_shannon(ours, theirs) for ours, theirs in zip(*maps, strict=True)]))
+
+
+def fluctuation_correlation(run: Ensemble, reference: Ensemble) -> float:
+    """Pearson's correlation of the RMSF along the chain; nan of other proteins or fewer than 3 residues."""
+    ours, theirs = run.fluctuation, reference.fluctuation
+    if len(ours) != len(theirs) or len(ours) < 3:
+        return float("nan")
+    with np.errstate(invalid="ignore"):
+        return float(np.corrcoef(ours, theirs)[0, 1])
 
 
 def all_events(ensembles: list[Ensemble]) -> list[tuple[str, int, Event]]:
@@ -143,8 +169,8 @@ def events_csv(ensembles: list[Ensemble]) -> str:
 def _frame_rows(replica: Measurement):
     counts = [getattr(replica, quantity).sum(axis=1).tolist() for quantity, _, _ in _DAMAGE]
     time = [_ps(value) for value in replica.frames.time]
-    lengths = (replica.backbone_rmsd, replica.radius_of_gyration)
-    return zip(time, *([f"{value:.4f}" for value in each] for each in lengths), *counts, strict=True)
+    values = (replica.backbone_rmsd, replica.radius_of_gyration, replica.contacts)
+    return zip(time, *([f"{value:.4f}" for value in each] for each in values), *counts, strict=True)
 
 
 def _ps(time: float) -> str:
@@ -188,10 +214,13 @@ def _largest(values: np.ndarray) -> str:
     return f"{finite.max():.2f}" if len(finite) else "?"
 
 
-def _gyration(ensemble: Ensemble) -> str:
-    values = ensemble.pooled("radius_of_gyration")
-    values = values[np.isfinite(values)]
-    return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) else "?"
+def _mean(quantity: str):
+    def cell(ensemble: Ensemble) -> str:
+        values = ensemble.pooled(quantity)
+        values = values[np.isfinite(values)]
+        return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) else "?"
+
+    return cell
 
 
 def _residues(ensemble: Ensemble) -> list[str]:

@@ -1,15 +1,22 @@
 import csv
+import dataclasses
 import re
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from cgprot.analyse.measure import events, measure
+from cgprot.analyse.contacts import native_contacts
+from cgprot.analyse.dihedrals import chi1_beads
+from cgprot.analyse.measure import Ensemble, events, measure
 from cgprot.analyse.report import analyse, write_report
+from cgprot.analyse.tables import chi1_divergence, fluctuation_correlation
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dataset import write_dataset
 from cgprot.files.sources import Source
+
+from .peptide import peptide
 
 
 def changed(frames, change):
@@ -43,9 +50,8 @@ def test_results_say_what_every_frame_is_like(tmp_path, wobbling):
         [("run", [wobbling(seed=1), damaged])], [("reference", [wobbling(seed=3)])], tmp_path / "out"
     )
     rows = rows_of(tmp_path / "out" / "results.csv")
-    header = (
-        "source replica time_ps backbone_rmsd_A radius_of_gyration_A broken_bonds chirality_flips cis_flips"
-    )
+    header = "source replica time_ps backbone_rmsd_A radius_of_gyration_A native_contacts "
+    header += "broken_bonds chirality_flips cis_flips"
     assert " ".join(rows[0]) == header
     assert [(row["source"], row["replica"]) for row in rows] == (
         [("run", "0")] * 20 + [("run", "1")] * 20 + [("reference", "0")] * 20
@@ -79,7 +85,7 @@ def test_the_page_needs_no_network(tmp_path, wobbling):
     assert "url(" not in page
     assert "seed" in page.split("<details>")[1]
     pngs = sorted((tmp_path / "out" / "figures").iterdir())
-    assert page.count("data:image/png;base64,") == len(pngs) == 5
+    assert page.count("data:image/png;base64,") == len(pngs) == 6
     assert all(png.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for png in pngs)
 
 
@@ -148,3 +154,49 @@ def test_nothing_is_written_when_a_source_cannot_be_measured(tmp_path, wobbling,
     with pytest.raises(InputError, match="at least one run"):
         write_report([], [], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def curled(n_frames=30, chi1=0.0, seed=0):
+    """A helix of eight valines that shakes, χ1 turned by `chi1` [degrees]."""
+    system, positions = peptide([-60.0] * 8, [-45.0] * 8, sidechains=("CB", "CG1", "CG2"))
+    for _, ca, cb, g in chi1_beads(system):
+        axis = positions[cb] - positions[ca]
+        turn = Rotation.from_rotvec(np.radians(chi1) * axis / np.linalg.norm(axis))
+        for gamma in (g, g + 1):
+            positions[gamma] = positions[cb] + turn.apply(positions[gamma] - positions[cb])
+    noise = 0.05 * np.random.default_rng(seed).standard_normal((n_frames, *positions.shape))
+    noise *= np.linspace(0.5, 2.0, len(positions))[:, None]  # the end moves most
+    return BeadFrames(system, positions + noise)
+
+
+def ensemble(frames):
+    return Ensemble(Source("x", [frames]), [measure(frames)], False)
+
+
+def test_native_contacts_are_those_of_the_start():
+    frames = curled()
+    beyond = frames.system.residue_index > 4
+    frames.positions[20:, beyond] += 50.0
+    kept = measure(frames).contacts
+    assert min(kept[:20]) > 0.99
+    pairs = native_contacts(frames.positions[0], frames.system).pairs
+    assert kept[20:] == pytest.approx(np.mean(beyond[pairs[:, 0]] == beyond[pairs[:, 1]]), abs=0.01)
+
+
+def test_side_chains_and_fluctuations_beside_a_reference():
+    same, turned = ensemble(curled(seed=1)), ensemble(curled(chi1=120.0, seed=2))
+    reference = ensemble(curled(seed=3))
+    assert chi1_divergence(reference, reference) == pytest.approx(0.0, abs=1e-12)
+    assert chi1_divergence(same, reference) < 0.2
+    assert chi1_divergence(turned, reference) == pytest.approx(1.0)
+    assert fluctuation_correlation(same, reference) > 0.9
+    backwards = reference.replicas[0].fluctuation[::-1]
+    other = ensemble(curled())
+    other.replicas[0] = dataclasses.replace(other.replicas[0], fluctuation=backwards)
+    assert fluctuation_correlation(other, reference) < -0.9
+
+
+def test_other_proteins_are_not_compared(wobbling):
+    helix, short = ensemble(curled()), ensemble(wobbling())
+    assert np.isnan(chi1_divergence(helix, short))
+    assert np.isnan(fluctuation_correlation(helix, short))
