@@ -15,12 +15,25 @@ MOST = 10**9  # of anything counted; more is a slip of the keyboard
 
 
 class DataConfig(BaseModel):
-    """Datasets by path; split by protein, not by frame."""
+    """Datasets by path; split by protein, not by frame.
+
+    Attributes
+    ----------
+    extra, extra_repeats : more training data, whose frames come so many times in every pass over the data: a
+        few frames that matter, as those of `cgprot refine`, would drown among many
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: tuple[Path, ...] = Field(min_length=1)
     validation: tuple[Path, ...] = Field(min_length=1)
+    extra: tuple[Path, ...] = ()
+    extra_repeats: int = Field(default=1, ge=1, le=MOST)
+
+    @property
+    def paths(self) -> list[Path]:
+        """All datasets."""
+        return [*self.train, *self.extra, *self.validation]
 
 
 class OptimiserConfig(BaseModel):
@@ -44,6 +57,8 @@ class OptimiserConfig(BaseModel):
     validation_frames : at most so many frames, spread evenly over the validation data
     table_intervals : for each radial function: in steps on a CPU the edge networks are taken from tables of
         so many intervals, see `cgprot.model.edge_factor`; null runs them for every pair, as validation does
+    start : a model file or a training's run folder whose weights are the first ones, of the same architecture
+        and bead types; random ones without it
     committee, member : networks to train one after the other, member k with seed + k; or only that one
     device : "cpu", "cuda", or "auto": CUDA if there is one, said on stderr
     tensorboard : whether to log for TensorBoard as well
@@ -67,6 +82,7 @@ class OptimiserConfig(BaseModel):
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**63)  # torch and numpy both take it
     table_intervals: int | None = Field(default=32, ge=1, le=1024)
+    start: Path | None = None
     committee: int = Field(default=1, ge=1, le=100)
     member: int | None = Field(default=None, ge=0)
     validate_every: int = Field(default=500, ge=1, le=MOST)
@@ -145,6 +161,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise UsageError(f"{path}: cannot be read as TOML ({error}): mend the file")
     if isinstance(content.get("data"), dict):
         content["data"] |= _beside(path, content["data"])
+    settings = content.get("train")
+    if isinstance(settings, dict) and isinstance(settings.get("start"), str):
+        settings["start"] = str((path.parent / settings["start"]).resolve())
     for override in overrides:
         _override(content, override)
     return _checked(content, path)

@@ -28,7 +28,7 @@ class TrainingData(NamedTuple):
     Attributes
     ----------
     training, validation : as the datasets have them
-    labelled, held_out : all frames of `training`, some of `validation`
+    labelled, held_out : all frames of `training`, those of data.extra as often as asked, some of `validation`
     edges : (n_labelled,) number of edges of each frame
     objective : the loss
     n_compositions : different sets of bead types in `training`
@@ -100,11 +100,14 @@ def prepare_data(config: RunConfig) -> TrainingData:
         if they cannot be used
     """
     training, validation = read_datasets(config.data.train), read_datasets(config.data.validation)
-    check_one_mapping({**training, **{f"validation {key}": frames for key, frames in validation.items()}})
-    for frames in (*training.values(), *validation.values()):
+    extra = _extra(config, training)
+    check_one_mapping({**training, **extra, **{f"validation {key}": f for key, f in validation.items()}})
+    for frames in (*training.values(), *extra.values(), *validation.values()):
         check_types(frames.system.bead_type, config.model)
     targets = [name for name in config.weights if name != "forces"]
+    training |= extra
     labelled = prepare_frames(training, config.model.reach, targets)
+    labelled += [f for f in labelled if f.entry in extra] * (config.data.extra_repeats - 1)
     prepared = prepare_frames(validation, config.model.reach, targets)
     data = TrainingData(
         training=training,
@@ -120,3 +123,15 @@ def prepare_data(config: RunConfig) -> TrainingData:
         raise InputError(f"no bead has a neighbour within model.cutoff={config.model.cutoff:g} Å: raise it")
     data.batches(config)  # refuses a frame that is too large
     return data
+
+
+def _extra(config: RunConfig, training: Mapping[str, BeadFrames]) -> dict[str, BeadFrames]:
+    """The entries of data.extra, by keys that no other training data have."""
+    if not config.data.extra:
+        return {}
+    known = {path.resolve() for path in config.data.train}
+    for path in config.data.extra:
+        if path.resolve() in known:
+            raise InputError(f"{path}: in data.train and in data.extra: leave out one")
+    entries = read_datasets(config.data.extra)
+    return {key if key not in training else f"extra:{key}": frames for key, frames in entries.items()}

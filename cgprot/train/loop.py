@@ -31,6 +31,7 @@ from cgprot.train.metrics import Metrics, append_metrics, begin_metrics, cut_met
 from cgprot.train.order import share
 from cgprot.train.record import BEST_FILE, check_unchanged, write_errors, write_model, write_record
 from cgprot.train.schedule import learning_rate
+from cgprot.train.start import check_start, starting_potential
 from cgprot.train.state import TrainingState
 from cgprot.train.tensorboard import TensorboardLog, check_tensorboard
 from cgprot.train.world import World, joined
@@ -70,6 +71,7 @@ def train(config: RunConfig, output: Path, resume: bool = False) -> Path:
         data = world.together(lambda: prepare_data(config))
         config = world.together(lambda: data.complete(config))
         world.together(lambda: data.try_out(config))
+        world.together(lambda: None if resume else check_start(config, data))
         world.first(lambda: None if resume else create_folder(output))
         world.first(lambda: stack.enter_context(locked(output)))
         if world.writes and data.shared:
@@ -104,6 +106,7 @@ def train_one(
     """Train one network in its folder; `run` is the folder to resume, if another."""
     if not resume:
         state = TrainingState(config, data.objective.signals, data.n_compositions, world.device)
+        state.begin_from(world.together(lambda: starting_potential(config)))
         world.first(lambda: begin(state, data, output, world))
     else:
         state = world.together(lambda: TrainingState.load(output, world.device))

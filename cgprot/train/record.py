@@ -11,6 +11,7 @@ from cgprot.model.checkpoint import save_model
 from cgprot.train.config import RunConfig
 from cgprot.train.data import TrainingData
 from cgprot.train.evaluate import force_errors
+from cgprot.train.start import start_record
 from cgprot.train.state import TrainingState
 from cgprot.train.table import as_csv
 from cgprot.train.world import World
@@ -25,11 +26,12 @@ def write_record(config: RunConfig, data: TrainingData, output: Path, world: Wor
         output,
         "train",
         config.model_dump(mode="json"),
-        [*config.data.train, *config.data.validation],
+        config.data.paths,
         device=str(world.device),
         processes=world.size,
         threads=torch.get_num_threads(),
         proteins_in_training_and_validation=data.shared,
+        start=start_record(config.train),
     )
 
 

@@ -59,6 +59,12 @@ class TrainingState:
         self.errors = ForceErrors()
         self.seconds = 0.0
 
+    def begin_from(self, potential: Potential | None) -> None:
+        """Take the weights of a trained model, its scales included, in place of random ones."""
+        if potential is not None:
+            self.potential.load_state_dict(potential.state_dict())
+            self.average.load_state_dict(potential.state_dict())
+
     def update_average(self) -> None:
         """Average of the weights, over fewer steps at the beginning so that it forgets the random start."""
         decay = min(self.config.train.ema_decay, (1 + self.step) / (10 + self.step))

@@ -1,0 +1,60 @@
+"""Training that begins from the weights of an earlier one."""
+
+from pathlib import Path
+
+from cgprot.errors import UsageError
+from cgprot.files.folder import sha256_of
+from cgprot.model.checkpoint import check_mapping, load_model, model_path
+from cgprot.model.committee import committee_paths
+from cgprot.model.potential import Potential
+from cgprot.train.config import OptimiserConfig, RunConfig
+from cgprot.train.data import TrainingData
+
+
+def check_start(config: RunConfig, data: TrainingData) -> None:
+    """Refuse train.start if its weights cannot be gone on with.
+
+    Raises
+    ------
+    UsageError
+        if there is no such model, or it is another architecture, or one network for a whole committee
+    InputError
+        if a file is damaged, or its bead types are others than those of the data
+    """
+    for path in _files(config.train):
+        potential, metadata = load_model(path)
+        for name, value in config.model:
+            if getattr(potential.config, name) != value:
+                raise UsageError(
+                    f"train.start={path}: has model.{name} {getattr(potential.config, name)}, the "
+                    f"configuration {value}: set it to the former, or begin from random weights"
+                )
+        for frames in data.training.values():
+            check_mapping(metadata, frames.system)
+
+
+def starting_potential(config: RunConfig) -> Potential | None:
+    """The first weights of a network, or None where they are random."""
+    files = _files(config.train)
+    return load_model(files[0])[0] if files else None
+
+
+def start_record(settings: OptimiserConfig) -> dict[str, str]:
+    """SHA-256 of the files that a run begins from; a resumed run needs them no more."""
+    return {str(path): sha256_of(model_path(path)) for path in _files(settings)}
+
+
+def _files(settings: OptimiserConfig) -> list[Path]:
+    """That of train.start: of a committee one for each member to be trained."""
+    start = settings.start
+    if start is None:
+        return []
+    if settings.committee == 1:
+        return [start]
+    members = committee_paths(start)
+    if len(members) != settings.committee:
+        raise UsageError(
+            f"train.start={start}: {len(members) or 'no'} members for a committee of {settings.committee}, "
+            "which tells nothing if its members begin alike: give the folder of such a committee"
+        )
+    return members if settings.member is None else [members[settings.member]]
