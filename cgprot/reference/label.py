@@ -11,7 +11,6 @@ standard error, from blocks of that same stretch, does not see what is missing. 
 `steps_between` where that matters.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,24 +19,18 @@ from openmm import unit
 from pydantic import Field
 
 from cgprot.beads import BeadFrames, BeadSystem, Topology
-from cgprot.errors import CgprotError, InputError, UnstableError, UsageError
-from cgprot.files.sources import read_source
-from cgprot.files.universe import AtomSource
-from cgprot.mapping.build import build_system
+from cgprot.errors import InputError, UnstableError
 from cgprot.mapping.project import Projection
-from cgprot.mapping.rules import load_rules
 from cgprot.reference.forcefield import (
     OpenmmConfig,
     create_system,
     openmm_errors_in_one_line,
     openmm_seeds,
-    refuse_missing_platform,
     single_thread_context,
 )
-from cgprot.reference.frames import trajectory_temperature
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.peptide import as_quantity
-from cgprot.reference.structure import Structure, load_structure, refuse_distorted, topology_of
+from cgprot.reference.structure import Structure, distorted, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import FORCE_FROM_OPENMM
 
@@ -46,10 +39,9 @@ _TIMESTEP_PS = 0.001
 _FRICTION_PER_PS = 20.0
 _FRAMES_PER_TASK = 20
 _BLOCKS = 5
-_SEED_STRIDE = 2**20  # between trajectories: beyond every seed that a configuration may have
 _LARGEST_FORCE = 2000.0  # kcal/mol/Å; only atoms that overlap feel more
 # The labels are those of heavy atoms whose hydrogens are averaged over: the heavy mapping's.
-_MAPPING = "heavy"
+MAPPING = "heavy"
 
 
 class LabelConfig(OpenmmConfig):
@@ -72,7 +64,11 @@ class _Task(NamedTuple):
     relax: bool  # hydrogens were placed, not sampled
     temperature: float
     config: LabelConfig
-    first: int  # number of the task's first frame, which keys its random numbers
+    numbers: np.ndarray  # (n_frames,) of the frames among all, which key their random numbers
+    leave_out: bool  # frames that cannot be labelled, instead of refusing them
+
+
+_Label = tuple[np.ndarray, np.ndarray]  # mean and standard error, (n_beads, 3) [kcal/mol/Å]
 
 
 def label(
@@ -82,6 +78,7 @@ def label(
     time: np.ndarray,
     temperature: float,
     config: LabelConfig,
+    left_out: dict[int, str] | None = None,
 ) -> BeadFrames:
     """Mean forces of frames, with the standard error of each component.
 
@@ -94,11 +91,13 @@ def label(
     time : (n_frames,) [ps]
     temperature : of the hydrogens [K]
     config : LabelConfig; with `stretch` and `displace` the heavy atoms are moved before labelling
+    left_out : is told why, by number, of the frames that cannot be labelled; without it the first is refused
 
     Returns
     -------
-    BeadFrames whose forces are means and whose force_noise is their standard error from the
-    scatter of five consecutive blocks; it does not see rotations slower than the label (see above)
+    BeadFrames of the frames that are not left out; the forces are means, and force_noise is their
+    standard error from the scatter of five consecutive blocks, which does not see rotations slower than
+    the label (see above)
 
     Raises
     ------
@@ -111,103 +110,45 @@ def label(
     projection = Projection(topology, system)
     relax = positions.shape[1] == system.n_beads and system.n_beads != len(topology.element)
     if relax:
-        positions = np.array(
-            [place_hydrogens(topology, system, structure.positions, frame) for frame in positions]
-        )
-    refuse_distorted(topology, structure.positions, positions, time)
+        positions = np.array([_with_hydrogens(structure, topology, system, frame) for frame in positions])
+    problems = distorted(topology, structure.positions, positions, time)
     positions = _moved(projection, system.bead_of_atom, positions, config)
-    refuse_distorted(topology, structure.positions, positions, time)
+    problems = distorted(topology, structure.positions, positions, time) | problems
+    if problems and left_out is None:
+        raise InputError(problems[min(problems)])
+    usable = np.array([number for number in range(len(positions)) if number not in problems], dtype=int)
     xml = openmm.XmlSerializer.serialize(_held_system(structure, config))
     tasks = [
-        _Task(xml, topology, system, positions[i : i + _FRAMES_PER_TASK], relax, temperature, config, i)
-        for i in range(0, len(positions), _FRAMES_PER_TASK)
+        _Task(xml, topology, system, positions[part], relax, temperature, config, part, left_out is not None)
+        for part in np.split(usable, range(_FRAMES_PER_TASK, len(usable), _FRAMES_PER_TASK))
     ]
-    with progress_bar("label", len(positions), "frames") as bar:
-        results = run_jobs(_label_frames, tasks, config.workers, bar)
+    with progress_bar("label", len(usable), "frames") as bar:
+        outcomes = [
+            outcome for part in run_jobs(_label_frames, tasks, config.workers, bar) for outcome in part
+        ]
+    labels = {k: outcome for k, outcome in zip(usable, outcomes, strict=True) if not isinstance(outcome, str)}
+    if left_out is not None:
+        left_out.update(
+            problems | {int(k): why for k, why in zip(usable, outcomes, strict=True) if k not in labels}
+        )
+    kept, shape = list(labels), (len(labels), system.n_beads, 3)
     return BeadFrames(
         system=system,
-        positions=projection.positions(positions),
-        forces=np.concatenate([mean for mean, _ in results]),
-        force_noise=np.concatenate([error for _, error in results]),
-        time=time,
+        positions=projection.positions(positions[kept]),
+        forces=np.reshape([mean for mean, _ in labels.values()], shape),
+        force_noise=np.reshape([error for _, error in labels.values()], shape),
+        time=time[kept],
         temperature=temperature,
     )
 
 
-def label_sources(
-    paths: list[Path],
-    structure_path: Path,
-    protein: str,
-    temperature: float | None,
-    every: int,
-    config: LabelConfig,
-) -> dict[str, BeadFrames]:
-    """Mean forces of the frames in files.
-
-    Parameters
-    ----------
-    paths : all-atom trajectories of `structure_path`'s protein, datasets of beads, or run folders
-    structure_path : all-atom structure
-    protein : name in the dataset
-    temperature : [K]; None takes what the files record
-    every : label every n-th frame
-
-    Returns
-    -------
-    {"protein/temperature/replica": frames}
-
-    Raises
-    ------
-    StorageError, InputError
-        if a file is missing, or its beads are not the structure's
-    UsageError
-        if the platform is not there, or `every` or `temperature` is not above zero
-    """
-    refuse_missing_platform(config.platform)
-    if every < 1:
-        raise UsageError(f"--every {every}: must be 1 or more")
-    if temperature is not None and not 0 < temperature < np.inf:
-        raise UsageError(f"--temperature {temperature:g}: must be above 0 K and finite")
-    structure = load_structure(structure_path)
-    topology = topology_of(structure.topology)
-    system = build_system(topology, load_rules(_MAPPING))
-    read = [frames for path in paths for frames in _read(path, structure_path, topology, system, temperature)]
-    entries: dict[str, BeadFrames] = {}
-    for index, (positions, time, kelvin) in enumerate(read):
-        replica = sum(key.startswith(f"{protein}/{kelvin:g}/") for key in entries)
-        own_seed = config.model_copy(update={"seed": config.seed + _SEED_STRIDE * index})
-        key = f"{protein}/{kelvin:g}/{replica}"
-        try:
-            entries[key] = label(structure, system, positions[::every], time[::every], kelvin, own_seed)
-        except CgprotError as error:
-            raise type(error)(f"{key}: {error}")
-    return entries
-
-
-def _read(
-    path: Path, structure_path: Path, topology: Topology, system: BeadSystem, temperature: float | None
-):
-    """Yield (positions, time, temperature) of every trajectory at `path`."""
-    if path.is_dir() or path.suffix == ".h5":
-        for frames in read_source(path):
-            kelvin = frames.temperature if temperature is None else temperature
-            if kelvin is None:
-                raise InputError(f"{path}: its temperature is not recorded: say --temperature")
-            if not np.array_equal(frames.system.bead_name, system.bead_name):
-                raise InputError(
-                    f"{path}: its beads are not those of {structure_path}: give that protein's structure"
-                )
-            yield frames.positions.astype(float), frames.time, kelvin
-    else:
-        kelvin = trajectory_temperature(path, temperature)
-        source = AtomSource(structure_path, [path])
-        if len(source.topology.element) != len(topology.element):
-            raise InputError(
-                f"{structure_path}: {len(source.topology.element)} atoms, completed {len(topology.element)}: "
-                "give the all-atom structure the trajectory was made with (system.pdb)"
-            )
-        steps = list(source)
-        yield np.array([step.positions for step in steps]), np.array([step.time for step in steps]), kelvin
+def _with_hydrogens(
+    structure: Structure, topology: Topology, system: BeadSystem, beads: np.ndarray
+) -> np.ndarray:
+    """All atoms of a frame of beads; not-a-number where the frame is, which is refused later."""
+    if not np.isfinite(beads).all():
+        return np.full_like(structure.positions, np.nan)
+    return place_hydrogens(topology, system, structure.positions, beads)
 
 
 def _moved(
@@ -232,29 +173,40 @@ def _held_system(structure: Structure, config: LabelConfig) -> openmm.System:
     return system
 
 
-@openmm_errors_in_one_line()
-def _label_frames(task: _Task) -> tuple[np.ndarray, np.ndarray]:
+def _label_frames(task: _Task) -> list[_Label | str]:
+    """The labels, or in their place why there are none where that may be."""
     integrator = openmm.LangevinMiddleIntegrator(task.temperature, _FRICTION_PER_PS, _TIMESTEP_PS)
     system = openmm.XmlSerializer.deserialize(task.system_xml)
     context = single_thread_context(system, integrator, task.config.platform)
     projection = Projection(task.topology, task.beads)
-    results = []
-    for index, atoms in enumerate(task.atoms):
-        # A context starts its random stream anew only when made anew: a frame's label then does
-        # not depend on the frames before it.
-        integrator_seed, velocity_seed = openmm_seeds(task.config.seed, task.first + index)
-        integrator.setRandomNumberSeed(integrator_seed)
-        context.reinitialize()
-        context.setPositions(as_quantity(atoms))
-        if task.relax:
-            openmm.LocalEnergyMinimizer.minimize(context, maxIterations=200)
-        context.setVelocitiesToTemperature(task.temperature, velocity_seed)
-        results.append(_mean_force(context, projection, task, task.first + index))
+    results: list[_Label | str] = []
+    for index in range(len(task.atoms)):
+        try:
+            results.append(_label_frame(context, projection, task, index))
+        except (InputError, UnstableError) as error:
+            if not task.leave_out:
+                raise
+            results.append(str(error))
         report_progress(1)
-    return np.array([mean for mean, _ in results]), np.array([error for _, error in results])
+    return results
 
 
-def _mean_force(context, projection: Projection, task: _Task, frame: int) -> tuple[np.ndarray, np.ndarray]:
+@openmm_errors_in_one_line()
+def _label_frame(context: openmm.Context, projection: Projection, task: _Task, index: int) -> _Label:
+    # A context starts its random stream anew only when made anew: a frame's label then does
+    # not depend on the frames before it.
+    number = int(task.numbers[index])
+    integrator_seed, velocity_seed = openmm_seeds(task.config.seed, number)
+    context.getIntegrator().setRandomNumberSeed(integrator_seed)
+    context.reinitialize()
+    context.setPositions(as_quantity(task.atoms[index]))
+    if task.relax:
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=200)
+    context.setVelocitiesToTemperature(task.temperature, velocity_seed)
+    return _mean_force(context, projection, task, number)
+
+
+def _mean_force(context, projection: Projection, task: _Task, frame: int) -> _Label:
     integrator = context.getIntegrator()
     integrator.step(task.config.equilibration_steps)
     forces = []

@@ -235,10 +235,12 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
 
 
-def refuse_distorted(
+def distorted(
     topology: Topology, reference: np.ndarray, positions: np.ndarray, time: np.ndarray
-) -> None:
-    """Refuse frames whose bonds are not those of the structure.
+) -> dict[int, str]:
+    """The frames whose bonds are not those of the structure, by number, and what is wrong with each.
+
+    A bond must be half to 1.6 times as long as in the structure.
 
     Parameters
     ----------
@@ -246,15 +248,11 @@ def refuse_distorted(
     reference : (n_atoms, 3) [Å], the structure
     positions : (n_frames, n_atoms, 3) [Å]
     time : (n_frames,) [ps]
-
-    Raises
-    ------
-    InputError
-        if a bond is shorter than half or longer than 1.6 times its length in the structure
     """
     first, second = topology.bonds.T
     expected = np.linalg.norm(reference[first] - reference[second], axis=-1)
     shortest, longest = _BOND_RATIOS
+    found = {}
     for number, frame in enumerate(positions):
         ratio = np.linalg.norm(frame[first] - frame[second], axis=-1) / expected
         # Not-a-number is inside no interval.
@@ -265,11 +263,12 @@ def refuse_distorted(
                 f"{topology.residue_name[k]} {topology.residue_id[k]} {topology.name[k]}"
                 for k in (first[bond], second[bond])
             )
-            raise InputError(
+            found[number] = (
                 f"frame {number} ({time[number]:g} ps): bond {atoms} is {ratio[bond] * expected[bond]:.2f}, "
                 f"{expected[bond]:.2f} Å in the structure: give the structure that has the frames' order of "
                 "atoms, leave that frame out, or displace less"
             )
+    return found
 
 
 def topology_of(topology: app.Topology) -> Topology:

@@ -28,7 +28,8 @@ def run(options) -> None:
     """Handle the options."""
     from cgprot.files.dataset import write_dataset
     from cgprot.reference.command import check_new_dataset
-    from cgprot.reference.label import LabelConfig, label_sources
+    from cgprot.reference.label import LabelConfig
+    from cgprot.reference.label_files import label_sources
 
     output = check_new_dataset(options.output, options.name)
     config = validated(LabelConfig, options)

@@ -10,7 +10,8 @@ from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference.hydrogens import place_hydrogens
-from cgprot.reference.label import LabelConfig, block_mean, label, label_sources
+from cgprot.reference.label import LabelConfig, block_mean, label
+from cgprot.reference.label_files import label_sources
 from cgprot.reference.streams import map_trajectories_to
 from cgprot.reference.structure import load_structure, topology_of
 
@@ -162,6 +163,34 @@ def test_frames_of_another_order_of_atoms_are_refused(dipeptide, system, frames)
         run(dipeptide, system, frames[:1, ::-1])
     with pytest.raises(InputError, match=r"frame 1 \(1 ps\)"):
         run(dipeptide, system, np.stack([frames[0], np.nan * frames[1]]))
+
+
+def test_frames_that_cannot_be_labelled_are_left_out_one_by_one(dipeptide, system, frames):
+    """The others keep the labels that they have without them."""
+    topology = topology_of(dipeptide.topology)
+    beads = frames[:4, topology.element != "H"].copy()
+    good = label(dipeptide, system, beads, np.arange(4), 300.0, LabelConfig(samples=10))
+    beads[0, 3] += 4.0  # its bonds
+    beads[2] = np.nan
+    far = np.linalg.norm(beads[1] - beads[1, 0], axis=1).argmax()
+    bonded = np.unique(system.bonds[(system.bonds == far).any(axis=1)])
+    beads[1, bonded] += beads[1, 0] - beads[1, far] + 0.05  # one end of the molecule in the other
+    left_out = {}
+    labelled = label(dipeptide, system, beads, np.arange(4), 300.0, LabelConfig(samples=10), left_out)
+    assert sorted(left_out) == [0, 1, 2]
+    assert "frame 0 (0 ps): bond" in left_out[0]
+    assert labelled.time.tolist() == [3]
+    np.testing.assert_allclose(labelled.forces[0], good.forces[3], atol=1e-3)
+    none = label(dipeptide, system, beads[:1], np.arange(1), 300.0, LabelConfig(samples=10), {})
+    assert none.forces.shape == none.force_noise.shape == (0, system.n_beads, 3)
+
+
+def test_forces_beyond_the_limit_leave_a_frame_out(dipeptide, system, frames, monkeypatch):
+    monkeypatch.setattr("cgprot.reference.label._LARGEST_FORCE", 1.0)
+    left_out = {}
+    labelled = label(dipeptide, system, frames[:1], np.zeros(1), 300.0, LabelConfig(samples=10), left_out)
+    assert len(labelled) == 0
+    assert "frame 0: mean force" in left_out[0]
 
 
 def test_displacements_beyond_bonds_are_refused(dipeptide, system, frames):
