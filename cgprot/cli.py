@@ -8,10 +8,22 @@ import warnings
 
 from cgprot import __version__
 from cgprot.errors import CgprotError, StorageError, UsageError
-from cgprot.verbs import analyse, backmap, doctor, evaluate, export, import_, label, sample, simulate, train
+from cgprot.verbs import (
+    analyse,
+    backmap,
+    doctor,
+    evaluate,
+    export,
+    import_,
+    label,
+    refine,
+    sample,
+    simulate,
+    train,
+)
 from cgprot.verbs import map as map_
 
-VERBS = (sample, map_, label, backmap, train, evaluate, simulate, analyse, import_, export, doctor)
+VERBS = (sample, map_, label, backmap, train, evaluate, refine, simulate, analyse, import_, export, doctor)
 
 TRACEBACK = "CGPROT_TRACEBACK"  # with this in the environment an unexpected error is shown whole
 

@@ -12,6 +12,7 @@ FLOORS = [
     {"model", "files", "mapping"},
     {"train", "engine", "analyse", "reference"},
     {"simulate", "interop"},
+    {"refine"},
     {"verbs"},
     {"cli"},
     {"__main__"},

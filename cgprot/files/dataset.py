@@ -242,6 +242,16 @@ def read_dataset(path: Path) -> dict[str, BeadFrames]:
         raise InputError(f"{path}: incomplete dataset ({error}): make it again with `cgprot map`")
 
 
+def count_frames(path: Path) -> int:
+    """The number of frames in a dataset, of which nothing else is read."""
+    try:
+        with h5py.File(path, "r") as file:
+            temperatures = [file[p][t] for p in file for t in file[p] if t not in ("z", "beads")]
+            return sum(len(group[replica]["coords"]) for group in temperatures for replica in group)
+    except (OSError, KeyError) as error:
+        raise StorageError(f"{path}: could not be read ({error}): check the path")
+
+
 def _read_protein(group: h5py.Group):
     system = _read_system(group)
     for temperature in group:

@@ -11,6 +11,7 @@ standard error, from blocks of that same stretch, does not see what is missing. 
 `steps_between` where that matters.
 """
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -118,19 +119,10 @@ def label(
         raise InputError(problems[min(problems)])
     usable = np.array([number for number in range(len(positions)) if number not in problems], dtype=int)
     xml = openmm.XmlSerializer.serialize(_held_system(structure, config))
-    tasks = [
-        _Task(xml, topology, system, positions[part], relax, temperature, config, part, left_out is not None)
-        for part in np.split(usable, range(_FRAMES_PER_TASK, len(usable), _FRAMES_PER_TASK))
-    ]
-    with progress_bar("label", len(usable), "frames") as bar:
-        outcomes = [
-            outcome for part in run_jobs(_label_frames, tasks, config.workers, bar) for outcome in part
-        ]
-    labels = {k: outcome for k, outcome in zip(usable, outcomes, strict=True) if not isinstance(outcome, str)}
+    whole = _Task(xml, topology, system, positions, relax, temperature, config, usable, left_out is not None)
+    labels, refused = _labels(whole)
     if left_out is not None:
-        left_out.update(
-            problems | {int(k): why for k, why in zip(usable, outcomes, strict=True) if k not in labels}
-        )
+        left_out.update(problems | refused)
     kept, shape = list(labels), (len(labels), system.n_beads, 3)
     return BeadFrames(
         system=system,
@@ -140,6 +132,23 @@ def label(
         time=time[kept],
         temperature=temperature,
     )
+
+
+def _labels(whole: _Task) -> tuple[dict[int, _Label], dict[int, str]]:
+    """By number the labels, and why a frame has none."""
+    numbers = whole.numbers
+    parts = np.split(numbers, range(_FRAMES_PER_TASK, len(numbers), _FRAMES_PER_TASK))
+    tasks = [whole._replace(atoms=whole.atoms[part], numbers=part) for part in parts if len(part)]
+    with progress_bar("label", len(numbers), "frames") as bar:
+        found = run_jobs(_label_frames, tasks, whole.config.workers, bar)
+    labels: dict[int, _Label] = {}
+    refused: dict[int, str] = {}
+    for number, outcome in zip(numbers.tolist(), chain.from_iterable(found), strict=True):
+        if isinstance(outcome, str):
+            refused[number] = outcome
+        else:
+            labels[number] = outcome
+    return labels, refused
 
 
 def _with_hydrogens(

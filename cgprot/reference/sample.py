@@ -6,10 +6,10 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import openmm
-from openmm import app, unit
+from openmm import unit
 from pydantic import Field, model_validator
 
-from cgprot.errors import InputError, UnstableError
+from cgprot.errors import UnstableError
 from cgprot.files.folder import check_new, create_folder, write_run
 from cgprot.files.psf import write_atom_psf
 from cgprot.files.trajectory import ForceTrajectory
@@ -23,6 +23,7 @@ from cgprot.reference.forcefield import (
     single_thread_context,
 )
 from cgprot.reference.peptide import as_quantity
+from cgprot.reference.prepare import minimised, write_structure
 from cgprot.reference.structure import Structure, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import (
@@ -121,13 +122,12 @@ def sample(
     system = create_system(structure.topology, config.implicit, constrain_hydrogens=True)
     topology = topology_of(structure.topology)
     xml = openmm.XmlSerializer.serialize(system)
-    start = _minimise(structure, system, config)
+    start = minimised(structure, system, config.platform)
     create_folder(output)
     names = {f"{temperature:g}K.trr": temperature for temperature in config.temperature}
     write_run(output, "sample", config.model_dump() | source, inputs, trajectories=names)
     write_atom_psf(output / "system.psf", topology, np.array(partial_charges(system)))
-    with open(output / "system.pdb", "w") as stream:
-        app.PDBFile.writeFile(structure.topology, as_quantity(start), stream, keepIds=True)
+    write_structure(output / "system.pdb", Structure(structure.topology, start))
     tasks = [
         _Task(xml, start, temperature, config, output / name, number)
         for number, (name, temperature) in enumerate(names.items())
@@ -139,19 +139,6 @@ def sample(
 
 def _as_ns_per_day(ps_per_second: float) -> str:
     return f"{ps_per_second / PS_PER_NS * SECONDS_PER_DAY:.3g} ns/day"
-
-
-def _minimise(structure: Structure, system: openmm.System, config: SampleConfig) -> np.ndarray:
-    context = single_thread_context(system, openmm.VerletIntegrator(0.001), config.platform)
-    context.setPositions(as_quantity(structure.positions))
-    try:
-        openmm.LocalEnergyMinimizer.minimize(context)
-    except openmm.OpenMMException as error:
-        raise InputError(f"the structure cannot be minimised ({error}): separate atoms that lie together")
-    positions = context.getState(getPositions=True).getPositions(asNumpy=True)
-    if not np.isfinite(positions._value).all():
-        raise InputError("the structure cannot be minimised: separate atoms that lie together")
-    return positions.value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
 
 
 @openmm_errors_in_one_line()

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError
 from cgprot.files.dataset import read_dataset
 from cgprot.model.graph import Graph, build_graph, join_graphs
+
+Item = TypeVar("Item")
 
 
 class Frame(NamedTuple):
@@ -216,7 +218,7 @@ def join_frames(frames: Sequence[Frame]) -> Batch:
     )
 
 
-def spread_evenly(frames: Sequence[Frame], at_most: int) -> list[Frame]:
+def spread_evenly(frames: Sequence[Item], at_most: int) -> list[Item]:
     """At most so many frames, evenly spaced through all of them."""
     numbers = np.linspace(0, len(frames) - 1, min(at_most, len(frames))).round().astype(int)
     return [frames[k] for k in numbers]

@@ -1,0 +1,51 @@
+"""A structure made ready for the force field: complete, and at its nearest minimum."""
+
+from pathlib import Path
+
+import numpy as np
+import openmm
+from openmm import app, unit
+
+from cgprot.errors import InputError
+from cgprot.reference.forcefield import Implicit, create_system, single_thread_context
+from cgprot.reference.peptide import as_quantity
+from cgprot.reference.structure import Structure
+from cgprot.units import ANGSTROM_PER_NM
+
+
+def prepared(structure: Structure, implicit: Implicit, platform: str) -> Structure:
+    """The structure at the minimum from which `cgprot sample` starts its dynamics.
+
+    Raises
+    ------
+    InputError
+        if the force field does not know a residue, or the energy has no minimum near
+    """
+    system = create_system(structure.topology, implicit, constrain_hydrogens=True)
+    return Structure(structure.topology, minimised(structure, system, platform))
+
+
+def minimised(structure: Structure, system: openmm.System, platform: str) -> np.ndarray:
+    """(n_atoms, 3) [Å], the minimum of the force field's energy near the structure.
+
+    Raises
+    ------
+    InputError
+        if there is none
+    """
+    context = single_thread_context(system, openmm.VerletIntegrator(0.001), platform)
+    context.setPositions(as_quantity(structure.positions))
+    try:
+        openmm.LocalEnergyMinimizer.minimize(context)
+    except openmm.OpenMMException as error:
+        raise InputError(f"the structure cannot be minimised ({error}): separate atoms that lie together")
+    positions = context.getState(getPositions=True).getPositions(asNumpy=True)
+    if not np.isfinite(positions._value).all():
+        raise InputError("the structure cannot be minimised: separate atoms that lie together")
+    return positions.value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
+
+
+def write_structure(path: Path, structure: Structure) -> None:
+    """Write all atoms as a PDB; chains and residues keep their names."""
+    with open(path, "w") as stream:
+        app.PDBFile.writeFile(structure.topology, as_quantity(structure.positions), stream, keepIds=True)
