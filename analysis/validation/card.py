@@ -1,7 +1,7 @@
 """The tables of a model's card, in Markdown, from results.json. Every table says how much was really run."""
 
-Rows = list[list[str]]
-DAMAGE = ("broken_bonds", "chirality_flips", "cis_flips")
+from targets import targets
+from text import DAMAGE, Rows, median, number, table, times
 
 
 def card(results: dict) -> str:
@@ -13,6 +13,8 @@ def card(results: dict) -> str:
         f"{model['parameters']:,} parameters ({about}); SHA-256 `{model['sha256'][:16]}`. Made by "
         "`analysis/validation/validate.py`; the all-atom side is ff14SB with OBC2, by `reference.sh`.",
     ]
+    if reached := targets(results):
+        lines += ["## Against the targets of a release", table(["what", "target", "reached", "met"], reached)]
     for part, write in PARTS.items():
         found = results["parts"].get(part)
         lines += [f"## {TITLES[part]}", *(write(found) if found else ["Not measured."])]
@@ -20,23 +22,6 @@ def card(results: dict) -> str:
             lines += [f"Scale: `{found['scale']}`."]
             lines += [f"![{path.split('/')[-1]}]({path})" for path in found.get("figures", [])]
     return "\n\n".join(lines) + "\n"
-
-
-def table(header: list[str], rows: Rows) -> str:
-    """Markdown."""
-    body = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in body)
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A number, or a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def times(values: list[float]) -> str:
-    """How long replicas are: "4 × 100 ps", or the range."""
-    low, high = min(values), max(values)
-    return f"{len(values)} × {low:g} ps" if low == high else f"{len(values)} × {low:g} to {high:g} ps"
 
 
 def errors(found: dict) -> list[str]:
@@ -88,9 +73,10 @@ def _stability_sum(found: dict) -> str:
     alive, replicas = (sum(row[key] for row in every) for key in ("alive", "replicas"))
     refused = sum(bool(protein["refused"]) for protein in found["proteins"])
     damage = {key: sum(row[key] for row in every) for key in DAMAGE}
+    n = len(found["proteins"])
     return (
-        f"{len(found['proteins'])} proteins, {found['timestep_fs']:g} fs; {alive} of {replicas} replicas "
-        f"alive at their ends, {refused} proteins refused; {damage['broken_bonds']} broken bonds, "
+        f"{n} proteins, {found['timestep_fs']:g} fs; {alive} of {replicas} replicas alive at their ends, "
+        f"{refused} of {n} proteins refused; {damage['broken_bonds']} broken bonds, "
         f"{damage['chirality_flips']} chirality flips, {damage['cis_flips']} cis flips. The all-atom range "
         "is that of its trajectory at 300 K, from the same frame, in the time beside it; ns/day is that of "
         "all replicas together, wall clock, whatever else the machine did."
@@ -149,15 +135,6 @@ def _structure_row(protein: dict) -> list[str]:
     row += [f"{number(rmsf['correlation'])} ({number(rmsf['correlation_of_halves'])})"]
     q = [protein["contacts"][side] for side in ("ours", "all_atom")]
     return row + [f"{number(mean)} ± {number(spread)}" for mean, spread in q]
-
-
-def median(values: list[float | None]) -> str:
-    """Of those that are numbers."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return "–"
-    middle = len(known) // 2
-    return f"{(known[middle] + known[~middle]) / 2:.3f}"
 
 
 def free_energy(found: dict) -> list[str]:

@@ -117,12 +117,15 @@ def _read(folder: Path, config: SimulateConfig) -> Run:
 
 
 def _speed(folder: Path, run: Run) -> float:
-    """From the first frame to the last checkpoint, so without compilation [ns/day]."""
-    if read_run(folder).get("resumed"):
-        return float("nan")
-    seconds = (folder / CHECKPOINT).stat().st_mtime - (folder / SYSTEM_PSF).stat().st_mtime
-    total = sum(run.lasted_ps(replica) for replica in range(run.config.replicas))
-    return total / PS_PER_NS / seconds * SECONDS_PER_DAY
+    """Until the run was first taken up again, from its first frame on, so without compilation [ns/day]."""
+    kept = folder.with_name(f"{folder.name}.ns_per_day.txt")
+    if not kept.is_file():
+        if read_run(folder).get("resumed"):
+            return float("nan")
+        seconds = (folder / CHECKPOINT).stat().st_mtime - (folder / SYSTEM_PSF).stat().st_mtime
+        total = sum(run.lasted_ps(replica) for replica in range(run.config.replicas))
+        write_text(kept, f"{total / PS_PER_NS / seconds * SECONDS_PER_DAY:.4g}\n")
+    return float(kept.read_text())
 
 
 def native(task: Task, name: str) -> BeadFrames:

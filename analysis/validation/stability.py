@@ -1,6 +1,7 @@
 """Do proteins that the model has not seen stay what they are? Replicas alive, chemistry, RMSD to native."""
 
 import numpy as np
+from blocks import duration
 from drawing import ALL_ATOM, CHANCE, HOTTER, OURS, SMALL, panels, save
 from runs import Run, Task, native, reference, simulated
 
@@ -37,7 +38,7 @@ def _protein(task: Task, name: str, run: Run) -> dict:
         "beads": start.system.n_beads,
         "refused": run.refused,
         "ns_per_day": run.ns_per_day,
-        "reference_ps": 0.0 if all_atom is None else float(np.ptp(all_atom.time)),
+        "reference_ps": 0.0 if all_atom is None else duration(all_atom),
         "reference_rmsd": _range(all_atom, start, selection),
     }
     rows = [] if run.refused else [_row(run, kelvin, start, about) for kelvin in _temperatures(run)]

@@ -23,13 +23,14 @@ EXAMPLES = ROOT / "examples"
 sys.path.insert(0, str(VALIDATION))
 
 import blocks  # noqa: E402
-import card  # noqa: E402
 import force_errors  # noqa: E402
 import free_energy  # noqa: E402
 import runs  # noqa: E402
 import scale  # noqa: E402
 import stability  # noqa: E402
 import structure  # noqa: E402
+import targets  # noqa: E402
+import text  # noqa: E402
 import validate  # noqa: E402
 
 SCALE = """
@@ -129,15 +130,30 @@ def test_every_part_tells_what_it_did(results, task):
 
 
 def test_card_holds_the_scale_and_the_refusal(results, task):
-    text = (task.folder / "card.md").read_text()
-    assert "2 × 0.02 ps" in text
-    assert "refused at the start" in text
-    assert "Scale: `tiny`" in text
-    assert text.count("\n## ") == 4
-    for line in text.splitlines():
+    page = (task.folder / "card.md").read_text()
+    assert "2 × 0.02 ps" in page
+    assert "refused at the start" in page
+    assert "Scale: `tiny`" in page
+    assert page.count("\n## ") == 5
+    assert "1 of 2 proteins refused" in page
+    for line in page.splitlines():
         if line.startswith("| chignolin"):
             assert "nan" not in line
             assert "None" not in line
+
+
+def test_targets_are_held_against_what_was_reached(results):
+    rows = {row[0]: row for row in targets.targets(results)}
+    error = results["parts"]["errors"]["rows"][0]["mean_force_rmse"]  # of instantaneous forces: no model's
+    assert rows["mean-force RMSE, held-out proteins"][2:] == [f"{error:.2f} kcal/mol/Å", "no"]
+    better = {"errors": {"rows": [{"mean_force_rmse": 1.994}]}}
+    assert targets.targets({"parts": better})[0][2:] == ["1.99 kcal/mol/Å", "yes"]
+    stable = next(row for name, row in rows.items() if name.startswith("stability"))
+    assert stable[3] == "no"  # one protein was refused
+    peptide = rows["alanine dipeptide, φ/ψ JSD"]
+    assert float(peptide[2].split()[0]) > 0.02
+    assert peptide[3] == "no"
+    assert targets.targets({"parts": {}}) == []
 
 
 def test_what_is_done_is_kept_and_goes_on(results, task):
@@ -148,6 +164,8 @@ def test_what_is_done_is_kept_and_goes_on(results, task):
     longer = task.scale.dynamics.model_copy(update={"time_ps": {"chignolin": 0.024}})
     found = stability.measure(task._replace(scale=task.scale.model_copy(update={"dynamics": longer})))
     assert found["proteins"][0]["rows"][0]["lasted_ps"] == [0.024, 0.024]
+    speed = results["parts"]["stability"]["proteins"][0]["ns_per_day"]
+    assert found["proteins"][0]["ns_per_day"] == speed > 0
     assert len(run.read_bytes()) > len(before)
     warmer = longer.model_copy(update={"temperatures": [310.0]})
     with pytest.raises(StorageError, match="another scale"):
@@ -242,9 +260,9 @@ def test_nothing_that_is_no_number_is_written():
     assert validate.plain({"a": [np.float64(np.inf), np.nan, np.int64(3), True]}) == {
         "a": [None, None, 3, True]
     }
-    assert card.number(None) == "–"
-    assert card.median([3.0, None, 1.0, 2.0]) == "2.000"
-    assert card.median([1.0, 2.0]) == "1.500"
+    assert text.number(None) == "–"
+    assert text.median([3.0, None, 1.0, 2.0]) == "2.000"
+    assert text.median([1.0, 2.0]) == "1.500"
 
 
 @pytest.mark.parametrize("name", scale.scales())
@@ -257,8 +275,8 @@ def test_shipped_scales_name_proteins_that_are_there(name):
 
 
 def test_a_scale_with_an_unknown_key_is_refused(tmp_path):
-    (tmp_path / "own.toml").write_text(SCALE.replace("replicas", "copies", 1))
-    with pytest.raises(UsageError, match=r"dynamics\.(copies|replicas)"):
+    (tmp_path / "own.toml").write_text(SCALE.replace("[dynamics]", "[dynamics]\ncopies = 2"))
+    with pytest.raises(UsageError, match=r"dynamics\.copies"):
         scale.read_scale(str(tmp_path / "own.toml"))
     with pytest.raises(StorageError, match="no such scale"):
         scale.read_scale("huge")

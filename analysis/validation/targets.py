@@ -1,0 +1,88 @@
+"""What a release must show, beside what was reached: nothing is rounded in the model's favour."""
+
+from text import DAMAGE, Rows, median, number
+
+
+def targets(results: dict) -> Rows:
+    """What a release must show, what was reached, and whether that is enough; of the parts there are."""
+    rows: Rows = []
+    for part, judge in JUDGES.items():
+        if part in results["parts"]:
+            rows += judge(results["parts"][part])
+    return rows
+
+
+def verdict(what: str, target: str, reached: str, met: bool) -> list[str]:
+    """A row of the targets."""
+    return [what, target, reached, "yes" if met else "no"]
+
+
+def _judge_errors(found: dict) -> Rows:
+    if not found["rows"]:
+        return []
+    error = found["rows"][0]["mean_force_rmse"]
+    what = "mean-force RMSE, held-out proteins"
+    return [
+        verdict(what, "≤ 2.0 kcal/mol/Å", f"{number(error)} kcal/mol/Å", error is not None and error <= 2)
+    ]
+
+
+def _judge_stability(found: dict) -> Rows:
+    proteins, rows = found["proteins"], [row for protein in found["proteins"] for row in protein["rows"]]
+    refused = sum(bool(protein["refused"]) for protein in proteins)
+    alive, replicas = (sum(row[key] for row in rows) for key in ("alive", "replicas"))
+    damage = sum(row[key] for row in rows for key in DAMAGE)
+    near, judged = (sum(row["near_native"] is each for row in rows) for each in (True, False))
+    lasted = [time for row in rows for time in row["lasted_ps"]]
+    long = bool(lasted) and min(lasted) >= 1000 and len(proteins) >= 10
+    what = "stability at " + " and ".join(f"{kelvin:g}" for kelvin in found["temperatures"]) + " K"
+    times_run = f"{min(lasted):g} to {max(lasted):g} ps" if lasted else "no time"
+    return [
+        verdict(
+            what,
+            "≥ 10 proteins, each replica alive for 1 ns, no bond broken, no flip",
+            f"{len(proteins)} proteins ({refused} refused), {alive} of {replicas} replicas alive after "
+            f"{times_run}, {damage} broken or flipped",
+            long and alive == replicas and not refused and not damage,
+        ),
+        verdict(
+            "backbone RMSD",
+            "within all-atom's range + 1 Å",
+            f"{near} of {near + judged} (protein and temperature) that have a reference",
+            near > 0 and not judged and not refused,
+        ),
+    ]
+
+
+def _judge_structure(found: dict) -> Rows:
+    rows: Rows = []
+    for protein in found["proteins"]:
+        if protein["lacks"]:
+            continue
+        name, maps, rmsf = protein["name"], protein["phi_psi"], protein["rmsf"]["correlation"]
+        apart = median(maps["divergence"])
+        chance = f"{apart} (by chance {median(maps['chance'])})"
+        rows += [
+            verdict(
+                f"{protein['name']}, φ/ψ JSD, median of residues", "≤ 0.05", chance, float(apart) <= 0.05
+            ),
+            verdict(f"{name}, RMSF correlation", "≥ 0.8", number(rmsf), (rmsf or 0.0) >= 0.8),
+        ]
+    return rows
+
+
+def _judge_free_energy(found: dict) -> Rows:
+    peptide = found["peptide"]
+    if peptide["lacks"]:
+        return []
+    apart = peptide["divergence"]
+    reached = f"{apart:.3f} (by chance {peptide['chance']:.3f})"
+    return [verdict("alanine dipeptide, φ/ψ JSD", "≤ 0.02", reached, apart <= 0.02)]
+
+
+JUDGES = {
+    "errors": _judge_errors,
+    "stability": _judge_stability,
+    "structure": _judge_structure,
+    "free_energy": _judge_free_energy,
+}
