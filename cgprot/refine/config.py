@@ -22,6 +22,8 @@ class RefineConfig(OpenmmConfig):
     temperature, time_ps, timestep_fs, replicas : of the simulations of each protein [K, ps, fs]
     every_ps : between the frames that may be picked [ps]
     frames_per_round : most frames to label
+    largest_force : on a bead of a frame to learn from [kcal/mol/Å]; the loss counts squares, and a few
+        frames in which atoms nearly overlap would spoil the fit to all others
     samples : of each label, see `cgprot.reference.label`
     steps, learning_rate : of the training that ends a round; the rate is a third of the run's if None
     share : of every pass over the data that the picked frames of all rounds make, about
@@ -34,6 +36,7 @@ class RefineConfig(OpenmmConfig):
     replicas: int = Field(default=4, ge=1, le=1000)
     every_ps: float = Field(default=0.1, gt=0)
     frames_per_round: int = Field(default=60, ge=1, le=10**6)
+    largest_force: float = Field(default=300.0, gt=0, le=2000)
     samples: int = Field(default=20, ge=10)
     steps: int = Field(default=2000, ge=1, le=10**9)
     learning_rate: float | None = Field(default=None, gt=0, le=1e6)

@@ -30,6 +30,7 @@ def label_picks(
     picks: Sequence[Pick],
     used: set[int],
     config: LabelConfig,
+    largest_force: float,
 ) -> tuple[dict[str, BeadFrames], list[Outcome]]:
     """Label the picked frames of one protein.
 
@@ -38,6 +39,7 @@ def label_picks(
     name : number of the protein among the candidates'
     picks : of all proteins
     used : all that was picked; those tried in its place are added
+    largest_force : on a bead; labels beyond it are refused [kcal/mol/Å]
 
     Returns
     -------
@@ -51,7 +53,9 @@ def label_picks(
         refused = []
         for temperature in sorted({_kelvin(candidates, one) for one in todo}):
             own = [one for one in todo if _kelvin(candidates, one) == temperature]
-            said = _label(protein, candidates, own, temperature, config, attempt, labelled)
+            tried = config.model_copy(update={"seed": (config.seed + attempt) % 2**20})
+            said = _label(protein, candidates, own, temperature, tried, labelled)
+            said |= _too_large(own, labelled, largest_force)
             outcomes += [Outcome(one, said.get(k, LABELLED)) for k, one in enumerate(own)]
             refused += [own[k] for k in sorted(said)]
         todo = []
@@ -69,7 +73,6 @@ def _label(
     picks: Sequence[Pick],
     temperature: float,
     config: LabelConfig,
-    attempt: int,
     labelled: dict[int, BeadFrames],
 ) -> dict[int, str]:
     """Add to `labelled` by candidate; returns why some were not, by number among `picks`."""
@@ -81,13 +84,28 @@ def _label(
     numbers = [one.candidate for one in picks]
     positions = np.array([candidates.positions(number) for number in numbers])
     left_out: dict[int, str] = {}
-    own = config.model_copy(update={"seed": (config.seed + attempt) % 2**20})
     time = candidates.time[numbers]
-    frames = label(protein.structure, protein.start.system, positions, time, temperature, own, left_out)
+    frames = label(protein.structure, protein.start.system, positions, time, temperature, config, left_out)
     kept = [number for k, number in enumerate(numbers) if k not in left_out]
     for k, number in enumerate(kept):
         labelled[number] = _one(frames, k)
     return left_out
+
+
+def _too_large(
+    picks: Sequence[Pick], labelled: dict[int, BeadFrames], largest_force: float
+) -> dict[int, str]:
+    """Take labels beyond the limit out again; returns why, by number among `picks`."""
+    said = {}
+    for k, one in enumerate(picks):
+        frames = labelled.get(one.candidate)
+        if frames is None or frames.forces is None:
+            continue
+        force = float(np.linalg.norm(frames.forces, axis=-1).max())
+        if force > largest_force:
+            del labelled[one.candidate]
+            said[k] = f"mean force {force:.0f} kcal/mol/Å, beyond --largest-force {largest_force:g}"
+    return said
 
 
 def _kelvin(candidates: Candidates, one: Pick) -> float:

@@ -147,7 +147,7 @@ def label_all(
     (folder / "data").mkdir(exist_ok=True)
     for index, protein in enumerate(proteins):
         own = config.labelling((number, index))
-        entries, said = label_picks(protein, index, candidates, picks, used, own)
+        entries, said = label_picks(protein, index, candidates, picks, used, own, config.largest_force)
         outcomes += said
         if entries:
             write_dataset(folder / "data" / f"{protein.name}.h5", entries)

@@ -25,6 +25,9 @@ def add(verbs) -> None:
     parser.add_argument("--every-ps", type=float, help="time between frames, default 0.1")
     parser.add_argument("--replicas", type=int, help="of each protein and temperature, default 4")
     parser.add_argument("--frames-per-round", type=int, help="most frames to label, default 60")
+    parser.add_argument(
+        "--largest-force", type=float, metavar="KCAL/MOL/Å", help="on a bead of a frame to learn, default 300"
+    )
     parser.add_argument("--samples", type=int, help="force samples per label, default 20")
     parser.add_argument("--steps", type=int, help="of the training in each round, default 2000")
     parser.add_argument("--learning-rate", type=float, help="default: a third of the run's")

@@ -2,20 +2,24 @@
 
 import csv
 import json
+import shutil
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 
-from cgprot.errors import InputError
+from cgprot.errors import InputError, UnstableError
 from cgprot.files.dataset import read_dataset, write_dataset
 from cgprot.files.folder import read_run
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
+from cgprot.model.checkpoint import load_tensors
 from cgprot.reference.label import LabelConfig, label
 from cgprot.reference.structure import structure_from_sequence, topology_of
 from cgprot.refine import dynamics, labels, rounds
-from cgprot.refine.command import refine
+from cgprot.refine.command import refine, resume_refine
 from cgprot.refine.config import RefineConfig
 from cgprot.refine.pick import TRIP
 from cgprot.refine.proteins import prepare_proteins
@@ -26,9 +30,10 @@ from cgprot.simulate.minimise import minimise
 from cgprot.train import loop
 from cgprot.train.config import RunConfig
 
+# Labels by this platform are the same to the last bit.
 CONFIG = RefineConfig(
-    rounds=1, time_ps=0.5, every_ps=0.05, replicas=2, frames_per_round=12, samples=10, steps=60, share=0.5,
-    learning_rate=3e-3,
+    rounds=1, time_ps=0.5, every_ps=0.05, replicas=2, frames_per_round=12, samples=10, steps=40, share=0.5,
+    learning_rate=3e-3, platform="Reference", largest_force=2000.0,
 )  # fmt: skip
 SEQUENCE = "ACE-GLY-NME"
 
@@ -113,6 +118,49 @@ def test_the_refinement_is_a_model_and_a_run_to_refine(refined, call, run):
     assert trained_run(refined) == refined / "round_1" / "train"  # where the next one would begin
 
 
+def weights(folder):
+    return load_tensors(folder / "round_1" / "train" / "member_1" / "model.safetensors")[0]
+
+
+def test_killed_anywhere_it_ends_the_same(refined, run, tmp_path, monkeypatch):
+    """In the simulations, in the labels, and in the training of the second member."""
+    folder, simulate, take_step = tmp_path / "refined", dynamics.simulate, loop.take_step
+
+    def dies(*_, **__):
+        raise KeyboardInterrupt
+
+    def dies_late(state, *rest):
+        if state.config.train.member == 1 and state.step == 20:
+            raise KeyboardInterrupt
+        return take_step(state, *rest)
+
+    def half_a_simulation(start, forces, config, *rest):
+        with suppress(UnstableError):
+            simulate(start, forces, config.model_copy(update={"time_ps": 0.05}), *rest)
+        raise KeyboardInterrupt
+
+    # As one that was killed before its first step: structures are built anew with other hydrogens every time.
+    folder.mkdir()
+    shutil.copytree(refined / "structures", folder / "structures")
+    shutil.copy(refined / "run.json", folder)
+    faults = (
+        (dynamics, "simulate", half_a_simulation),
+        (labels, "label", dies),
+        (loop, "take_step", dies_late),
+    )
+    for fault in faults:
+        with monkeypatch.context() as patch:
+            patch.setattr(*fault)
+            with pytest.raises(KeyboardInterrupt):
+                resume_refine(folder)
+        assert not (folder / "rounds.csv").exists()
+    resume_refine(folder)
+    assert (folder / "rounds.csv").read_text() == (refined / "rounds.csv").read_text()
+    assert picked(folder) == picked(refined)
+    one, two = weights(folder), weights(refined)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
 def test_proteins_of_the_validation_data_are_refused(run, tmp_path, capsys):
     """By their residues: another protonation state or other caps are the same protein."""
     with pytest.raises(InputError, match=r"is in the validation data \(ala/300/0\)"):
@@ -129,9 +177,12 @@ def test_labels_go_to_their_own_protein_alone(refined, run, monkeypatch):
     given = rounds.candidates_of(found, [0] * len(found), rounds.load_committee(run), {1: 50.0})
     picks = rounds.pick(given.scores, 2)
     with pytest.raises(InputError, match="a simulation is not of its beads"):
-        labels.label_picks(ser, 0, given, picks, set(), CONFIG.labelling((1, 0)))
-    entries, _ = labels.label_picks(gly, 0, given, picks, set(), CONFIG.labelling((1, 0)))
+        labels.label_picks(ser, 0, given, picks, set(), CONFIG.labelling((1, 0)), 2000.0)
+    entries, _ = labels.label_picks(gly, 0, given, picks, set(), CONFIG.labelling((1, 0)), 2000.0)
     assert {key.split("/")[0] for key in entries} == {SEQUENCE}
+    none, outcomes = labels.label_picks(gly, 0, given, picks, set(), CONFIG.labelling((1, 0)), 1.0)
+    assert none == {}
+    assert any("beyond --largest-force 1" in one.said for one in outcomes)
 
 
 def test_the_way_to_a_trip_is_the_runs_own(refined, run):
