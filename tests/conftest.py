@@ -12,6 +12,15 @@ from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
 
+
+def pytest_runtest_setup(item) -> None:
+    """Tests of a GPU need one."""
+    if item.get_closest_marker("gpu"):
+        cupy = pytest.importorskip("cupy")
+        if not cupy.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
