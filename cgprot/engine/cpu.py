@@ -7,24 +7,24 @@ import numpy as np
 import torch
 
 from cgprot.engine.channels import WIDTH
+from cgprot.engine.inputs import check_shape, coincident, not_finite, product_factors, type_numbers
 from cgprot.engine.neighbours import PairList, is_good, list_pairs
 from cgprot.engine.network import lay_out, new_edges, new_scratch, new_workspace, padded
 from cgprot.engine.stages import BLOCK, run_stages
 from cgprot.engine.tables import CompressedPotential
 from cgprot.engine.tickets import new_tickets
-from cgprot.errors import InputError
-from cgprot.model.charge import LAMBDA
-from cgprot.model.potential import ModelConfig
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 SKIN = 0.6  # Å
+ARRANGE_FROM = 2000  # beads, whose rows no longer fit into the cache
 
 
 class CpuEngine:
     """Energies and forces of replicas of one system.
 
     Whole replicas are dealt out to threads; those left over are shared block by block. A replica's result is
-    the same to the last bit in either way, and a function of its positions alone.
+    the same to the last bit in either way, and a function of its positions alone. The rows of many beads lie
+    in memory as the beads do in space, but sums run in the order of their numbers.
 
     Parameters
     ----------
@@ -55,26 +55,20 @@ class CpuEngine:
         charge: np.ndarray | None = None,
     ) -> None:
         config = compressed.config
-        bead_type = np.asarray(bead_type, dtype=np.int64)
-        outside = (bead_type < 1) | (bead_type > config.n_types)
-        if outside.any():
-            raise InputError(
-                f"bead type {bead_type[outside][0]} is unknown to a model of types 1 to {config.n_types}: "
-                "use the model's own mapping"
-            )
         self.config, self.dtype, self.n_replicas = config, dtype, n_replicas
         self.box, self.skin = box, skin
-        self.bead_type = bead_type - 1
+        self.bead_type = type_numbers(config, bead_type)
+        self.arranged = len(bead_type) >= ARRANGE_FROM
         self.spacing = compressed.spacing
         self.network = lay_out(compressed.weights, compressed.spacing, dtype)
         self.lanes = (0,) * (padded(config.channels) // WIDTH)
         self.n_threads = torch.get_num_threads() if n_threads is None else n_threads
         self.pair_lists: list[PairList | None] = [None] * n_replicas
-        n_beads, factor = len(bead_type), _factors(config, len(bead_type), charge)
+        n_beads, self.factor = len(bead_type), product_factors(config, len(bead_type), charge)
         self.scratch = [new_scratch(config.channels, BLOCK, dtype) for _ in range(self.n_threads)]
         n_workspaces = max(1, min(self.n_threads, n_replicas))
         self.workspaces = [
-            new_workspace(factor, config.layers, config.channels, dtype) for _ in range(n_workspaces)
+            new_workspace(self.factor, config.layers, config.channels, dtype) for _ in range(n_workspaces)
         ]
         self.edges = [new_edges(n_beads, 0, dtype) for _ in range(n_workspaces)]
         self.tickets = [new_tickets() for _ in range(n_workspaces)]
@@ -96,26 +90,25 @@ class CpuEngine:
 
         def deal(thread: int) -> None:
             for replica in dealt:
-                self._prepare(replica, positions[replica], thread)
-                self._run(replica, positions[replica], thread, 0, 1)
-                energy[replica] = self.workspaces[thread].energy.sum()
-                forces[replica] = self.workspaces[thread].forces
+                beads = self._prepare(replica, positions[replica], thread)
+                self._run(replica, beads, thread, 0, 1)
+                energy[replica], forces[replica] = self._result(replica, thread)
 
         if whole:
             self._together(deal)
         for replica in range(whole, self.n_replicas):
             self._share(replica, positions[replica])
-            energy[replica] = self.workspaces[0].energy.sum()
-            forces[replica] = self.workspaces[0].forces
+            energy[replica], forces[replica] = self._result(replica, 0)
         return energy + self.config.energy_shift, forces
 
     def _share(self, replica: int, positions: np.ndarray) -> None:
         """All threads on one replica."""
 
-        def work(thread: int) -> None:
-            self._run(replica, positions, 0, thread, self.n_threads)
+        beads = self._prepare(replica, positions, 0)
 
-        self._prepare(replica, positions, 0)
+        def work(thread: int) -> None:
+            self._run(replica, beads, 0, thread, self.n_threads)
+
         self._together(work)
 
     def _together(self, task: Callable[[int], None]) -> None:
@@ -129,48 +122,51 @@ class CpuEngine:
         for other in awake:
             other.result()
 
-    def _prepare(self, replica: int, positions: np.ndarray, workspace: int) -> None:
+    def _prepare(self, replica: int, positions: np.ndarray, workspace: int) -> tuple[np.ndarray, np.ndarray]:
+        """Make room in a workspace; positions and types of the beads as they lie there."""
         pair_list = self.pair_lists[replica]
         if pair_list is None or not is_good(pair_list, positions, self.skin):
             pair_list = list_pairs(positions, self.config.cutoff + self.skin, self.box)
+            if self.arranged:
+                pair_list = pair_list._replace(pairs=np.argsort(pair_list.order)[pair_list.pairs])
             self.pair_lists[replica] = pair_list
         if len(self.edges[workspace].sender) < 2 * len(pair_list.pairs):
             self.edges[workspace] = new_edges(len(positions), 3 * len(pair_list.pairs), self.dtype)
         self.tickets[workspace][:] = 0
+        if not self.arranged:
+            return positions, self.bead_type
+        self.workspaces[workspace].factor[:] = self.factor[pair_list.order]
+        return positions[pair_list.order], self.bead_type[pair_list.order]
 
-    def _run(self, replica, positions, workspace, thread, n_threads) -> None:
+    def _result(self, replica: int, workspace: int) -> tuple[float, np.ndarray]:
+        """Energy without shift, and forces by the numbers of the beads."""
+        work, pair_list = self.workspaces[workspace], self.pair_lists[replica]
+        if not self.arranged or pair_list is None:
+            return work.energy.sum(), work.forces
+        energy, forces = np.empty_like(work.energy), np.empty_like(work.forces)
+        energy[pair_list.order], forces[pair_list.order] = work.energy, work.forces
+        return energy.sum(), forces
+
+    def _run(self, replica, beads, workspace, thread, n_threads) -> None:
         """One replica in this workspace, by this one of the threads that share it."""
         pair_list, config = self.pair_lists[replica], self.config
+        positions, bead_type = beads
         code = run_stages(
-            n_threads, self.tickets[workspace], positions, self.bead_type, pair_list.pairs, pair_list.shifts,
+            n_threads, self.tickets[workspace], positions, bead_type, pair_list.pairs, pair_list.shifts,
             config.cutoff, self.spacing, config.channels, config.group == "O(3)", self.edges[workspace],
             self.network, self.workspaces[workspace], self.scratch[workspace + thread], self.lanes,
         )  # fmt: skip
         if code:
             first, second = pair_list.pairs[code - 1]
-            raise InputError(f"replica {replica}: beads {first} and {second} coincide: move one")
+            if self.arranged:
+                first, second = pair_list.order[[first, second]]
+            raise coincident(replica, first, second)
 
     def _check(self, positions: np.ndarray) -> None:
-        expected = (self.n_replicas, len(self.bead_type), 3)
-        if positions.shape != expected:
-            raise InputError(f"positions of shape {positions.shape}: expected {expected}")
+        check_shape(positions.shape, self.n_replicas, len(self.bead_type))
         if not np.isfinite(positions).all():
             replica, bead, _ = np.argwhere(~np.isfinite(positions))[0]
-            raise InputError(f"replica {replica}: bead {bead} has a position that is not finite")
-
-
-def _factors(config: ModelConfig, n_beads: int, charge: np.ndarray | None) -> np.ndarray:
-    """(n_beads,), 1 + λ q of each bead, as in `cgprot.model.charge`."""
-    if config.charge == "none":
-        return np.ones(n_beads)
-    if charge is None or np.shape(charge) != (n_beads,):
-        raise InputError(f"the model needs the formal charge of every bead: give `charge`, {n_beads} numbers")
-    factor = 1 + LAMBDA * np.asarray(charge, dtype=np.float64)
-    if not (factor > 0).all():
-        raise InputError(
-            f"a charge of {np.min(charge):g} makes the factor 1 + {LAMBDA} q of the network vanish"
-        )
-    return factor
+            raise not_finite(replica, bead)
 
 
 def engine_forces(

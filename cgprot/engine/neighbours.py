@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgprot.engine.cells import checked_box, divided
 from cgprot.engine.channels import kernel
-from cgprot.errors import InputError
 
 
 class PairList(NamedTuple):
@@ -21,11 +21,13 @@ class PairList(NamedTuple):
     pairs : (n_pairs, 2) int64, i <= j, sorted by i, then j, then image
     shifts : (n_pairs, 3) [Å] to add to the position of j, or (0, 3) in free space
     positions : (n_beads, 3) [Å] where the beads were
+    order : (n_beads,) int64, the beads along a curve that fills space: neighbours are mostly near each other
     """
 
     pairs: np.ndarray
     shifts: np.ndarray
     positions: np.ndarray
+    order: np.ndarray
 
 
 def list_pairs(positions: np.ndarray, reach: float, box: np.ndarray | None = None) -> PairList:
@@ -44,17 +46,13 @@ def list_pairs(positions: np.ndarray, reach: float, box: np.ndarray | None = Non
     InputError
         if the box has no volume
     """
-    grid_box, origin = _grid_box(positions, reach) if box is None else (_checked(box), np.zeros(3))
-    fraction = (positions - origin) @ np.linalg.inv(grid_box)
+    grid_box, origin = _grid_box(positions, reach) if box is None else (checked_box(box), np.zeros(3))
+    inverse = np.linalg.inv(grid_box)
+    fraction = (positions - origin) @ inverse
     image = (
         np.floor(fraction).astype(np.int64) if box is not None else np.zeros((len(positions), 3), np.int64)
     )
-    height = 1 / np.linalg.norm(np.linalg.inv(grid_box), axis=0)  # between opposite faces [Å]
-    most = 2 * int(
-        np.ceil(len(positions) ** (1 / 3))
-    )  # cells along an axis, so that empty space costs nothing
-    n_cells = np.clip(np.floor(height / reach), 1, most).astype(np.int64)
-    spread = np.ceil(reach * n_cells / height).astype(np.int64)
+    n_cells, spread = divided(inverse, reach, len(positions))
     cell = np.clip(np.floor((fraction - image) * n_cells), 0, n_cells - 1).astype(np.int64)
     number = (cell[:, 0] * n_cells[1] + cell[:, 1]) * n_cells[2] + cell[:, 2]
     members = np.argsort(number, kind="stable")
@@ -64,12 +62,21 @@ def list_pairs(positions: np.ndarray, reach: float, box: np.ndarray | None = Non
     _walk(*arguments, found)
     found = found[np.lexsort(found.T[::-1])]
     shifts = np.zeros((0, 3)) if box is None else found[:, 2:] @ grid_box
-    return PairList(np.ascontiguousarray(found[:, :2]), shifts, positions.copy())
+    return PairList(np.ascontiguousarray(found[:, :2]), shifts, positions.copy(), _z_order(cell))
 
 
 def is_good(pair_list: PairList, positions: np.ndarray, skin: float) -> bool:
     """Whether no pair outside the list can have come within its reach less the skin."""
     return bool(_furthest(pair_list.positions, positions) < (0.5 * skin) ** 2)
+
+
+def _z_order(cell: np.ndarray) -> np.ndarray:
+    """Cells (n_beads, 3) by the interleaved bits of their coordinates, Morton's curve."""
+    code: np.ndarray = np.zeros(len(cell), np.int64)
+    for bit in range(int(cell.max()).bit_length()):
+        for axis in range(3):
+            code |= (cell[:, axis] >> bit & 1) << (3 * bit + axis)
+    return np.argsort(code, kind="stable")
 
 
 @kernel
@@ -87,14 +94,6 @@ def _furthest(before, now):
 def _grid_box(positions: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     low, high = positions.min(axis=0), positions.max(axis=0)
     return np.diag(high - low + reach), low
-
-
-def _checked(box: np.ndarray) -> np.ndarray:
-    box = np.ascontiguousarray(box, dtype=np.float64)
-    lengths = np.linalg.norm(box, axis=-1) if box.shape == (3, 3) else np.zeros(1)
-    if not np.isfinite(box).all() or abs(np.linalg.det(box)) <= 1e-9 * lengths.prod():
-        raise InputError(f"a box needs three vectors that span a volume: got {box.tolist()}")
-    return box
 
 
 @kernel

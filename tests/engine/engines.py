@@ -1,12 +1,17 @@
-"""Potentials of random weights for the tests of the engine, and both ways to run them under one interface."""
+"""Potentials of random weights for the tests of the engines, and all ways to run them under one interface."""
 
 import copy
+import sys
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 import torch
+from cuda_on_c import cupy_on_c
 
 from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.cuda import CudaEngine
 from cgprot.engine.tables import tabulate
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import ModelConfig, Potential
@@ -44,10 +49,31 @@ def model_forces(potential: Potential, bead_type: np.ndarray, dtype=torch.float6
     return forces
 
 
-def compressed_forces(potential: Potential, bead_type: np.ndarray, dtype=np.float64, charge=None) -> Forces:
-    compressed = tabulate(potential, INTERVALS)
+def cuda_on_c(*arguments, source: str | None = None, order: int = 0, **settings) -> CudaEngine:
+    """The engine of the GPU with its kernels compiled by the C compiler; see `cupy_on_c`."""
+    with patch.dict(sys.modules, cupy=cupy_on_c(source, order)):
+        return CudaEngine(*arguments, **settings)
 
-    def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return CpuEngine(compressed, bead_type, len(positions), dtype, charge=charge)(positions)
 
-    return forces
+def cuda_on_gpu(*arguments, **settings) -> CudaEngine:
+    """The engine of the GPU on one; for tests marked gpu."""
+    return CudaEngine(*arguments, **settings)
+
+
+ON_GPU = pytest.param(cuda_on_gpu, marks=pytest.mark.gpu)
+ENGINES = [CpuEngine, cuda_on_c, ON_GPU]
+each_engine = pytest.mark.parametrize("engine", ENGINES)
+
+
+def forces_by(engine: Callable) -> Callable[..., Forces]:
+    """What makes the forces of a potential by this engine, for any number of replicas."""
+
+    def make(potential: Potential, bead_type: np.ndarray, dtype=np.float64, charge=None) -> Forces:
+        compressed = tabulate(potential, INTERVALS)
+
+        def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return engine(compressed, bead_type, len(positions), dtype, charge=charge)(positions)
+
+        return forces
+
+    return make
