@@ -1,13 +1,16 @@
 """Milliseconds per step of the engine, beside TorchMD-Net with the same weights, in the same run.
 
     python benchmarks/engine.py --structure chignolin --peer torchmd-net
+    python benchmarks/engine.py --structure chignolin --peer torchmd-net --device cuda
     python benchmarks/engine.py --scaling --plot docs/engine.png
+    python benchmarks/engine.py --disorder
 
 Both take turns of a few calls in a row, as in a simulation, and the median of each is told; what else the
 machine does then strikes both alike. A turn begins with a pause, so that the threads of the one no longer
 spin, waiting for work, when the other begins, and with a call that is not counted, for its caches.
 The weights are random, scaled to forces of 30 kcal/mol/Å; speed does not depend on them. The last line is
-`ratio <number>`: the peer's median time over ours (for --scaling, the fitted exponent of time in beads).
+`ratio <number>`: the peer's median time over ours (for --scaling and --disorder, the fitted exponent of time
+in beads). On a GPU both replay a CUDA graph, the peer with its Warp kernels, and each call is waited for.
 """
 
 import argparse
@@ -17,12 +20,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.cuda import CudaEngine
 from cgprot.engine.tables import CompressedPotential, tabulate
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
@@ -35,6 +41,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "chignolin.pdb"
 INTERVALS = 1024
 TYPICAL_FORCE = 30.0  # kcal/mol/Å
+SPACING = 2.57  # Å, one heavy atom in 17 Å³
 CALLS = 4  # of a turn
 PAUSE = 0.02  # s; OpenMP's threads spin for some ms before they sleep
 
@@ -56,12 +63,17 @@ def random_potential(config: ModelConfig, bead_type: np.ndarray, positions: np.n
     return potential
 
 
-def peer_step(potential: Potential, bead_type: np.ndarray, positions: np.ndarray) -> Callable[[], np.ndarray]:
-    """Energy and forces by TorchMD-Net; its weights are set as in the tests of the model."""
+def load_peer() -> ModuleType:
+    """The peer with our weights, as in the tests of the model."""
     spec = importlib.util.spec_from_file_location("peer", ROOT / "tests" / "model" / "peer.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    peer = module.peer_of(potential).eval()
+    return module
+
+
+def peer_step(potential: Potential, bead_type: np.ndarray, positions: np.ndarray) -> Callable[[], np.ndarray]:
+    """Energy and forces by TorchMD-Net."""
+    peer = load_peer().peer_of(potential).eval()
     n_replicas, n_beads = positions.shape[:2]
     types = torch.from_numpy(np.tile(np.asarray(bead_type, np.int64), n_replicas))
     batch = torch.arange(n_replicas).repeat_interleave(n_beads)
@@ -71,6 +83,51 @@ def peer_step(potential: Potential, bead_type: np.ndarray, positions: np.ndarray
         return peer(types, flat.clone(), batch)[1].detach().numpy().reshape(positions.shape)
 
     return step
+
+
+def peer_step_cuda(
+    potential: Potential, bead_type: np.ndarray, positions: np.ndarray
+) -> Callable[[], np.ndarray]:
+    """The same on a GPU, as its own calculator runs it: static shapes, a CUDA graph."""
+    from torchmdnet.calculators import External
+
+    peer = load_peer().peer_of(potential, static_shapes=True).eval().to("cuda")
+    types = torch.from_numpy(np.tile(np.asarray(bead_type, np.int64), (len(positions), 1)))
+    calculator = External(peer, types, device="cuda", use_cuda_graph=True)
+    flat = torch.from_numpy(positions.reshape(-1, 3).astype(np.float32)).to("cuda")
+
+    def step() -> torch.Tensor:
+        forces = calculator.calculate(flat)[1]
+        torch.cuda.synchronize()
+        return forces
+
+    return lambda: step().reshape(positions.shape)
+
+
+def cuda_step(engine: CudaEngine, positions: np.ndarray) -> Callable[[], Any]:
+    """A replay of the whole step, neighbours included."""
+    import cupy
+
+    on_device, stream = cupy.asarray(positions), cupy.cuda.Stream(non_blocking=True)
+    engine(on_device)
+    cupy.cuda.get_current_stream().synchronize()
+    with stream:
+        stream.begin_capture()
+        forces = engine.launch(on_device)[1]
+        graph = stream.end_capture()
+
+    def step() -> Any:
+        graph.launch(stream)
+        stream.synchronize()
+        return forces
+
+    return step
+
+
+def to_numpy(forces: Any) -> np.ndarray:
+    """Of whichever library and device."""
+    on_host = forces.get() if hasattr(forces, "get") else forces
+    return np.array(on_host.cpu() if hasattr(on_host, "cpu") else on_host)
 
 
 def alternate(steps: list[Callable], rounds: int) -> np.ndarray:
@@ -101,22 +158,35 @@ def operations(config: ModelConfig, n_beads: int, n_edges: int) -> tuple[float, 
     return products, 2.0 * (62 + 60 * L) * C * n_edges
 
 
+def on_what(device: str) -> str:
+    """The processor that computes."""
+    return torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
+
+
 def compare(options: argparse.Namespace, config: ModelConfig) -> None:
     bead_type, start = read_beads(options.structure)
     shape = (options.replicas, *start.shape)
     positions = start + np.random.default_rng(0).normal(scale=0.03, size=shape)
     potential = random_potential(config, bead_type, start)
-    engine = CpuEngine(tabulate(potential, INTERVALS), bead_type, options.replicas)
-    steps: dict[str, Callable] = {"cgprot engine": lambda: engine(positions)[1]}
+    on_gpu = options.device == "cuda"
+    engine: Any = (CudaEngine if on_gpu else CpuEngine)(
+        tabulate(potential, INTERVALS), bead_type, options.replicas
+    )
+    steps: dict[str, Callable] = {
+        "cgprot engine": cuda_step(engine, positions) if on_gpu else lambda: engine(positions)[1]
+    }
     if options.peer:
-        steps["TorchMD-Net"] = peer_step(potential, bead_type, positions)
-    forces = [step() for step in steps.values()]
+        steps["TorchMD-Net"] = (peer_step_cuda if on_gpu else peer_step)(potential, bead_type, positions)
+    forces = [to_numpy(step()) for step in steps.values()]
     times = alternate(list(steps.values()), options.rounds)
     medians = 1e3 * np.median(times, axis=0)
-    n_edges = int(engine.edges[0].start[-1]) * options.replicas
+    if on_gpu:
+        n_edges = int(engine.array("count").sum())
+    else:
+        n_edges = int(engine.edges[0].start[-1]) * options.replicas
     products, edges = operations(config, len(start) * options.replicas, n_edges)
     print(f"{options.replicas} x {len(start)} beads, {n_edges} edges, {config.channels} channels, ", end="")
-    print(f"{config.layers} layers, {torch.get_num_threads()} threads, {options.rounds} rounds")
+    print(f"{config.layers} layers, {on_what(options.device)}, {options.rounds} rounds")
     print(f"products {products / 1e9:.3f} GFLOP, edges {edges / 1e9:.3f} GFLOP a step")
     print("program          ms/step   quartiles          GFLOP/s   largest |dF| [kcal/mol/Å]")
     for name, median, column, force in zip(steps, medians, times.T, forces, strict=True):
@@ -161,6 +231,39 @@ def scaling(options: argparse.Namespace, config: ModelConfig) -> None:
     print(f"ratio {np.polyfit(np.log(beads[2:]), np.log(of_beads[2:]), 1)[0]:.3f}")
 
 
+def disorder(options: argparse.Namespace, config: ModelConfig) -> None:
+    """A structure's copies in the order of their chains and in none, and a liquid in none, by turns."""
+    bead_type, start = read_beads(options.structure)
+    compressed = tabulate(random_potential(config, bead_type, start), INTERVALS)
+    beads, medians = [1000, 3000, 10000, 30000, 100000], []
+    print("  beads   ms/step: chains in order   the same permuted   a liquid")
+    for n in beads:
+        rng = np.random.default_rng(n)
+        types, chains, order = np.resize(bead_type, n), crowd(start, n), rng.permutation(n)
+        systems = [(types, chains), (types[order], chains[order]), (types, liquid(n, rng))]
+        steps = [system_step(compressed, *system) for system in systems]
+        times = alternate(steps, 2 if n > 30000 else 3 if n > 3000 else 9)
+        medians.append(1e3 * np.median(times, axis=0))
+        print(f"{n:7d}   {medians[-1][0]:24.2f}   {medians[-1][1]:17.2f}   {medians[-1][2]:8.2f}")
+    exponents = np.polyfit(np.log(beads), np.log(medians), 1)[0]
+    print("exponents " + " ".join(f"{exponent:.3f}" for exponent in exponents))
+    print(f"ratio {exponents[1]:.3f}")
+
+
+def system_step(
+    compressed: CompressedPotential, bead_type: np.ndarray, positions: np.ndarray
+) -> Callable[[], np.ndarray]:
+    engine = CpuEngine(compressed, bead_type, 1)
+    return lambda: engine(positions[None])[1]
+
+
+def liquid(n_beads: int, rng: np.random.Generator) -> np.ndarray:
+    """Beads as dense as in a protein, a shaken lattice without an order; (n_beads, 3) [Å]."""
+    side = int(np.ceil(n_beads ** (1 / 3)))
+    places = np.stack(np.unravel_index(rng.permutation(side**3)[:n_beads], (side,) * 3), axis=-1)
+    return SPACING * (places + rng.uniform(-0.25, 0.25, size=places.shape))
+
+
 def draw(path: Path, config: ModelConfig, beads, replicas, n_beads: int) -> None:
     import matplotlib
 
@@ -192,13 +295,15 @@ def main() -> None:
     parser.add_argument("--cutoff", type=float, default=5.0, help="Å")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--disorder", action="store_true", help="time against beads in no order")
     parser.add_argument("--scaling", action="store_true", help="time against beads and against replicas")
     parser.add_argument("--plot", type=Path, help="where --scaling draws")
     options = parser.parse_args()
     config = ModelConfig(
         channels=options.channels, layers=options.layers, rbf=options.rbf, cutoff=options.cutoff
     )
-    (scaling if options.scaling else compare)(options, config)
+    (scaling if options.scaling else disorder if options.disorder else compare)(options, config)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from cgprot.model.graph import Graph
 from cgprot.model.potential import Potential
 
 
-def peer_of(potential: Potential) -> TorchMD_Net:
-    """A TorchMD-Net model that carries the weights of `potential`."""
+def peer_of(potential: Potential, static_shapes: bool = False) -> TorchMD_Net:
+    """A TorchMD-Net model that carries the weights of `potential`; static shapes are for CUDA graphs."""
     config = potential.config
     network = TensorNet(
         hidden_channels=config.channels,
@@ -21,7 +21,7 @@ def peer_of(potential: Potential) -> TorchMD_Net:
         max_num_neighbors=128,
         max_z=config.n_types + 1,
         equivariance_invariance_group=config.group,
-        static_shapes=False,
+        static_shapes=static_shapes,
     )
     peer = TorchMD_Net(
         network, Scalar(config.channels), std=potential.energy_scale.detach(), derivative=True
