@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cgprot.analyse.chirality import chirality, stereocentres
+from cgprot.analyse.structure import bond_lengths
 from cgprot.beads import BeadFrames
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.dataset import read_dataset, write_dataset
 from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.start import load_start
 from cgprot.simulate.state import Stopped
 
 ROOT = Path(__file__).parents[2]
@@ -270,8 +273,24 @@ def test_shipped_scales_name_proteins_that_are_there(name):
     asked = scale.read_scale(name)
     rows = (VALIDATION / "references.txt").read_text().splitlines()
     listed = {row.split()[0] for row in rows if not row.startswith("#")}
-    assert {*asked.errors, *asked.dynamics.time_ps, *asked.structure.proteins} <= listed
+    used = {*asked.errors, *asked.dynamics.time_ps, *asked.structure.proteins}
+    assert used <= listed == {path.stem for path in runs.STRUCTURES.glob("*.pdb")}
     assert asked.name == name
+
+
+@pytest.mark.parametrize("path", sorted(runs.STRUCTURES.glob("*.pdb")), ids=lambda path: path.stem)
+def test_shipped_structures_are_whole_and_warm(path):
+    """Beads without a missing atom, bonds within what 300 K does to them, no side chain upside down."""
+    start = load_start(path, "heavy")
+    system, positions = start.system, start.positions
+    lengths = bond_lengths(positions, system.bonds)[0]
+    assert 1.1 < lengths.min()
+    assert lengths.max() < 2.2
+    assert np.ptp(system.residue_id) == system.residue_index[-1]
+    centres = stereocentres(system)
+    alpha = centres[system.bead_name[centres[:, 0]] == "CA"]
+    assert {*system.bead_name[alpha[0]]} == {"CA", "N", "C", "CB"}
+    assert len({*chirality(positions, alpha)[0]}) == 1
 
 
 def test_a_scale_with_an_unknown_key_is_refused(tmp_path):
