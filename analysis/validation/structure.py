@@ -96,7 +96,7 @@ def fluctuations(ours: list[BeadFrames], all_atom: BeadFrames) -> dict:
     window_ps = min(duration(frames) for frames in (*ours, all_atom))
     mine = np.mean([each for frames in ours for each in _windows(frames, window_ps)], axis=0)
     theirs = np.array(_windows(all_atom, window_ps))
-    halves = _windows(all_atom, duration(all_atom) / 2)[:2]
+    halves = _rmsf_of(all_atom, len(all_atom) // 2)[:2]
     return {
         "window_ps": window_ps,
         "residues": names_of(all_atom.system, alpha_carbons(all_atom.system)),
@@ -114,8 +114,13 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _windows(frames: BeadFrames, window_ps: float) -> list[np.ndarray]:
+    return _rmsf_of(frames, length(frames, window_ps))
+
+
+def _rmsf_of(frames: BeadFrames, n_frames: int) -> list[np.ndarray]:
+    """RMSF of every CA in windows of so many frames."""
     alpha, fit = alpha_carbons(frames.system), backbone(frames.system)
-    return [rmsf(window, alpha, fit) for window in cut(frames.positions, length(frames, window_ps))]
+    return [rmsf(window, alpha, fit) for window in cut(frames.positions, max(1, n_frames))]
 
 
 def _mean_and_spread(values: np.ndarray) -> list[float]:

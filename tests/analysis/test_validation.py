@@ -222,6 +222,8 @@ def test_a_trajectory_is_not_apart_from_itself(frames):
     np.testing.assert_allclose(told["divergence"], 0.0, atol=1e-12)
     assert min(told["chance"]) > 0.01
     assert structure.fluctuations(alone, alone[0])["correlation"] == pytest.approx(1.0)
+    odd = some(frames, slice(0, 99))
+    assert -1.0 <= structure.fluctuations([odd], odd)["correlation_of_halves"] < 0.999
     other = [some(frames, slice(100, 200))]
     assert structure.fluctuations(other, alone[0])["correlation"] < 0.999
 
