@@ -11,7 +11,8 @@ def card(results: dict) -> str:
     lines = [
         f"# {model['name']}: validation",
         f"{model['parameters']:,} parameters ({about}); SHA-256 `{model['sha256'][:16]}`. Made by "
-        "`analysis/validation/validate.py`; the all-atom side is ff14SB with OBC2, by `reference.sh`.",
+        "`analysis/validation/validate.py`; the all-atom side is ff14SB with OBC2, by `reference.sh`. A test "
+        "protein is held out only if it is not in the model's training data, which its file does not tell.",
     ]
     if reached := targets(results):
         lines += ["## Against the targets of a release", table(["what", "target", "reached", "met"], reached)]
@@ -188,8 +189,8 @@ def _hairpin(found: dict) -> list[str]:
 
 PARTS = {"errors": errors, "stability": stability, "structure": structure, "free_energy": free_energy}
 TITLES = {
-    "errors": "Errors of the mean force, held-out proteins",
-    "stability": "Stability, held-out proteins",
+    "errors": "Errors of the mean force, test proteins",
+    "stability": "Stability, test proteins",
     "structure": "Structure beside all-atom",
     "free_energy": "Free energies",
 }

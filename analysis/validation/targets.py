@@ -1,5 +1,7 @@
 """What a release must show, beside what was reached: nothing is rounded in the model's favour."""
 
+import math
+
 from text import DAMAGE, Rows, median, number
 
 
@@ -18,13 +20,16 @@ def verdict(what: str, target: str, reached: str, met: bool) -> list[str]:
 
 
 def _judge_errors(found: dict) -> Rows:
-    if not found["rows"]:
+    """Every protein weighs the same, however many frames of it are labelled; one below the noise counts 0."""
+    by_protein = [row["mean_force_rmse"] for row in found["rows"] if row["group"] == "protein"]
+    known = [error for error in by_protein if error is not None]
+    if not known:
         return []
-    error = found["rows"][0]["mean_force_rmse"]
-    what = "mean-force RMSE, held-out proteins"
-    return [
-        verdict(what, "≤ 2.0 kcal/mol/Å", f"{number(error)} kcal/mol/Å", error is not None and error <= 2)
-    ]
+    error = math.sqrt(sum(each**2 for each in known) / len(known))
+    pooled = found["rows"][0]["mean_force_rmse"]
+    reached = f"{error:.2f} kcal/mol/Å ({len(known)} proteins, {min(known):.2f} to {max(known):.2f}"
+    what = "mean-force RMSE, test proteins"
+    return [verdict(what, "≤ 2.0 kcal/mol/Å", f"{reached}; by frames {number(pooled)})", error <= 2.0)]
 
 
 def _judge_stability(found: dict) -> Rows:
