@@ -242,7 +242,7 @@ def disorder(options: argparse.Namespace, config: ModelConfig) -> None:
         types, chains, order = np.resize(bead_type, n), crowd(start, n), rng.permutation(n)
         systems = [(types, chains), (types[order], chains[order]), (types, liquid(n, rng))]
         steps = [system_step(compressed, *system) for system in systems]
-        times = alternate(steps, 2 if n > 30000 else 3 if n > 3000 else 9)
+        times = alternate(steps, 1 if n > 30000 else 3 if n > 3000 else 9)
         medians.append(1e3 * np.median(times, axis=0))
         print(f"{n:7d}   {medians[-1][0]:24.2f}   {medians[-1][1]:17.2f}   {medians[-1][2]:8.2f}")
     exponents = np.polyfit(np.log(beads), np.log(medians), 1)[0]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.cuda import CudaEngine
 from cgprot.engine.tables import CompressedPotential, tabulate
 from cgprot.errors import InputError
 from cgprot.model.graph import build_graph
@@ -81,6 +82,7 @@ def compress_to_single(
     intervals: int,
     box: np.ndarray | None = None,
     charge: np.ndarray | None = None,
+    engine: type[CpuEngine] | type[CudaEngine] = CpuEngine,
 ) -> CompressedPotential:
     """Tables of a given fineness, for use in float32 alone.
 
@@ -93,6 +95,7 @@ def compress_to_single(
     intervals : table intervals between 0 and the cutoff
     box : (3, 3) [Å] of all frames, rows are the box vectors; None in free space
     charge : as for `compress`
+    engine : which is to use them, and is measured
 
     Raises
     ------
@@ -102,7 +105,7 @@ def compress_to_single(
     check_compressible(potential)
     compressed = tabulate(potential, intervals)
     exact = _exact(potential, positions, bead_type, box, charge)
-    errors = _single(compressed, positions, bead_type, exact, Tolerance(), box, charge)
+    errors = _single(compressed, positions, bead_type, exact, Tolerance(), box, charge, engine)
     return replace(compressed, errors=errors)
 
 
@@ -130,9 +133,10 @@ def _single(
     tolerance: Tolerance,
     box: np.ndarray | None,
     charge: np.ndarray | None,
+    engine: type[CpuEngine] | type[CudaEngine] = CpuEngine,
 ) -> dict[str, float]:
     """The error of float32, all together; refused if it is beyond the tolerance."""
-    single = max(_errors(compressed, positions, bead_type, exact, np.float32, box, charge))
+    single = max(_errors(compressed, positions, bead_type, exact, np.float32, box, charge, engine))
     allowed = tolerance.single * max(1.0, float(np.abs(exact[1]).max()) / LARGE_FORCE)
     if not single <= allowed:
         raise InputError(
@@ -169,8 +173,9 @@ def _errors(
     dtype: type,
     box: np.ndarray | None,
     charge: np.ndarray | None,
+    engine: type[CpuEngine] | type[CudaEngine] = CpuEngine,
 ) -> tuple[float, float]:
     """The largest error of a force component, and of an energy per bead."""
-    energy, forces = CpuEngine(compressed, bead_type, len(positions), dtype, box, charge=charge)(positions)
+    energy, forces = engine(compressed, bead_type, len(positions), dtype, box, charge=charge)(positions)
     force_error, energy_error = np.abs(forces - exact[1]).max(), np.abs(energy - exact[0]).max()
     return float(force_error), float(energy_error / len(bead_type))

@@ -6,6 +6,7 @@ what a bead says to itself is a constant. The rest of the network stays as it is
 """
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cgprot.engine.network import Network
@@ -132,6 +134,15 @@ def save_compressed(path: Path, compressed: CompressedPotential, metadata: Mappi
     save_tensors(path, {name: torch.from_numpy(array) for name, array in compressed.weights.items()}, record)
 
 
+def holds_compressed(path: Path) -> bool:
+    """Whether a file says that it is one of `save_compressed`; it may be damaged all the same."""
+    try:
+        with safe_open(str(path), framework="pt") as stream:
+            return json.loads((stream.metadata() or {})["cgprot"]).get("kind") == KIND
+    except (OSError, SafetensorError, KeyError, ValueError, AttributeError):
+        return False
+
+
 def load_compressed(path: Path) -> tuple[CompressedPotential, dict]:
     """A compressed potential and the metadata of its file.
 
@@ -142,7 +153,7 @@ def load_compressed(path: Path) -> tuple[CompressedPotential, dict]:
     """
     tensors, metadata = load_tensors(path)
     if metadata.get("kind") != KIND:
-        raise InputError(f"{path}: not a compressed potential: make one with cgprot.engine.compress")
+        raise InputError(f"{path}: not a compressed potential: make one with cgprot export --to engine")
     try:
         config = ModelConfig(**metadata["config"])
         weights = {name: tensors[name].numpy() for name in WEIGHTS}

@@ -10,11 +10,11 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
 from cgprot.files.psf import read_psf
-from cgprot.model.checkpoint import available_models, check_mapping, load_model, model_path
+from cgprot.model.checkpoint import available_models, check_mapping, model_path
 from cgprot.simulate.beginning import refuse_other_number
 from cgprot.simulate.box import cubic_cell, n_chains, place_copies, refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.forces import Engine, choose_forces, recorded_forces
+from cgprot.simulate.forces import Device, Engine, check_device, choose_forces, load, recorded_forces
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.spread import is_first, share, together
@@ -28,10 +28,12 @@ class _Model(BaseModel):
 
 class _Network(BaseModel):
     name: Literal["network"]
+    device: Device = "cpu"
 
 
 class _Compressed(BaseModel):
     name: Literal["compressed"]
+    device: Device = "cpu"
     intervals: int
 
 
@@ -79,11 +81,19 @@ class Beginning(NamedTuple):
         return {name: str(value) for name, value in self._asdict().items() if value is not None}
 
 
-def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: Path, engine: Engine) -> None:
+def start_run(
+    beginning: Beginning,
+    model: str,
+    config: SimulateConfig,
+    output: Path,
+    engine: Engine,
+    device: Device = "cpu",
+) -> None:
     """Simulate with a model by name; everything is refused before `output` is created."""
     if is_first():
         check_new(output)
-    potential, metadata = load_model(model)
+    check_device(engine, device)
+    potential, metadata = load(model)
     start = _start(beginning, metadata["mapping"])
     check_mapping(metadata, start.system)
     if len(start) > 1 and config.replicas == 1:
@@ -100,6 +110,7 @@ def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: 
         share(config.replicas),
         start.system.bonds,
         config.box_vectors,
+        device,
     )
     # A path is kept whole, so that the run can be resumed from another working directory.
     name = model if model in available_models() else str(file.resolve())
@@ -107,6 +118,7 @@ def start_run(beginning: Beginning, model: str, config: SimulateConfig, output: 
         "start": beginning.record(),
         "model": {"name": name, "sha256": sha256_of(file)},
         "engine": engine_record,
+        "device": device,
     }
     texts: dict[str, str] = {}
     with together(forces, (config.replicas, start.system.n_beads, 3)) as all_forces:
@@ -167,7 +179,7 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
         raise InputError(
             f"{file}: not the weights that {folder} began with: bring those back or start a new run"
         )
-    potential, metadata = load_model(run.model.name)
+    potential, metadata = load(run.model.name)
     system = read_psf(folder / "system.psf")
     check_mapping(metadata, system)
     forces = recorded_forces(

@@ -1,43 +1,106 @@
 """A network as the integrator sees it: a function of positions."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from cgprot.engine.compress import check_compressible, compress_to_single
-from cgprot.engine.cpu import engine_forces
-from cgprot.engine.tables import tabulate
-from cgprot.errors import InputError
+from cgprot.engine.compress import check_compressible, compress, compress_to_single
+from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.cuda import CudaEngine, import_cupy
+from cgprot.engine.tables import (
+    CompressedPotential,
+    holds_compressed,
+    load_compressed,
+    save_compressed,
+    tabulate,
+)
+from cgprot.errors import InputError, UsageError
+from cgprot.model.checkpoint import load_model, model_path
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import Potential
 
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Engine = Literal["compressed", "network"]
+Device = Literal["cpu", "cuda"]
+Model = Potential | CompressedPotential
 
+_ENGINES: dict[Device, type[CpuEngine] | type[CudaEngine]] = {"cpu": CpuEngine, "cuda": CudaEngine}
 _TABLE_INTERVALS = 2048
 # Besides the start the compression is measured on as many shaken copies of it; 0.05 Å is thermal motion.
 _SHAKEN_COPIES = 4
 _SHAKE = 0.05  # Å
 
 
+def load(name: str) -> tuple[Model, dict]:
+    """A model by the name of a shipped one or by path, or an engine's file; and its metadata.
+
+    Raises
+    ------
+    UsageError
+        if there is none
+    InputError
+        if the file is damaged or something else
+    """
+    path = model_path(name)
+    return load_compressed(path) if holds_compressed(path) else load_model(name)
+
+
+def export_engine(
+    model: str, frames: np.ndarray, bead_type: np.ndarray, charge: np.ndarray, path: Path
+) -> dict:
+    """Write the compressed form of a model, its error measured on frames and on shaken copies of the first.
+
+    Parameters
+    ----------
+    frames : (n_frames, n_beads, 3) [Å]
+    bead_type : (n_beads,) int
+    charge : (n_beads,) [e], formal
+    path : new file
+
+    Returns
+    -------
+    the largest errors, as of `cgprot.engine.compress`
+
+    Raises
+    ------
+    InputError
+        if the error is beyond the tolerance, or the model cannot be compressed
+    """
+    potential, metadata = load_model(model)
+    compressed = compress(potential, _tried(frames), bead_type, charge=_as_recorded(charge))
+    save_compressed(path, compressed, metadata)
+    return compressed.errors
+
+
+def check_device(engine: Engine, device: Device) -> None:
+    """Raise UsageError if there is no such device for the engine."""
+    if device == "cuda" and engine == "compressed":
+        import_cupy()
+    elif device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda: torch sees no GPU: look at cgprot doctor, or use the cpu")
+
+
 def choose_forces(
     engine: Engine,
-    potential: Potential,
+    model: Model,
     bead_type: np.ndarray,
     charge: np.ndarray,
     start: np.ndarray,
     replicas: int,
     bonds: np.ndarray | None = None,
     box: np.ndarray | None = None,
+    device: Device = "cpu",
 ) -> tuple[Forces, dict]:
-    """The forces of a potential by the chosen engine, and what run.json says of it.
+    """The forces of a model by the chosen engine, and what run.json says of it.
 
     Parameters
     ----------
     engine : "compressed", tables and compiled loops, its error measured at the start; or "network",
         the readable network itself
+    model : a compressed one brings the error that was measured when it was made
     bead_type : (n_beads,) int
     charge : (n_beads,) [e], formal
     start : (n_frames, n_beads, 3) [Å]
@@ -48,37 +111,62 @@ def choose_forces(
     ------
     InputError
         if the compressed form misses its tolerance, or there is none
+    UsageError
+        if there is no such device
     """
-    if engine == "network":
-        return forces_from(potential, bead_type, charge, bonds, box), {"name": engine}
-    check_compressible(potential)
-    charge = _as_recorded(charge)
-    shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *start.shape[1:]))
+    check_device(engine, device)
+    record: dict = {"name": engine, "device": device}
+    if engine == "compressed":
+        compressed = _compressed(model, bead_type, charge, start, box, device)
+        record |= {"intervals": compressed.intervals, "largest_errors": compressed.errors}
+        if model.config.outputs:
+            record["left_out"] = list(model.config.outputs)
+        if model is compressed:
+            record["model_sha256"] = compressed.model_sha256
+    return recorded_forces(record, model, bead_type, charge, replicas, bonds, box), record
+
+
+def _compressed(
+    model: Model,
+    bead_type: np.ndarray,
+    charge: np.ndarray,
+    start: np.ndarray,
+    box: np.ndarray | None,
+    device: Device,
+) -> CompressedPotential:
+    if isinstance(model, CompressedPotential):
+        return model
+    check_compressible(model)
+    charge, kind = _as_recorded(charge), _ENGINES[device]
     try:
-        frames = np.concatenate([start[:1], start[:1] + shake])
-        compressed = compress_to_single(potential, frames, bead_type, _TABLE_INTERVALS, box, charge)
+        return compress_to_single(model, _tried(start[:1]), bead_type, _TABLE_INTERVALS, box, charge, kind)
     except InputError as error:
         raise InputError(f"{error}; or run the network itself with --engine network")
-    record = {"name": engine, "intervals": compressed.intervals, "largest_errors": compressed.errors}
-    if potential.config.outputs:
-        record["left_out"] = list(potential.config.outputs)
-    return engine_forces(compressed, bead_type, replicas, box=box, charge=charge), record
+
+
+def _tried(frames: np.ndarray) -> np.ndarray:
+    shake = np.random.default_rng(0).normal(scale=_SHAKE, size=(_SHAKEN_COPIES, *frames.shape[1:]))
+    return np.concatenate([frames, frames[:1] + shake])
 
 
 def recorded_forces(
     record: dict,
-    potential: Potential,
+    model: Model,
     bead_type: np.ndarray,
     charge: np.ndarray,
     replicas: int,
     bonds: np.ndarray | None = None,
     box: np.ndarray | None = None,
 ) -> Forces:
-    """The forces of the engine that `choose_forces` recorded, the same to the last bit."""
+    """The forces of the engine that `choose_forces` recorded, the same to the last bit on its device."""
+    device: Device = record.get("device", "cpu")
+    check_device(record["name"], device)
     if record["name"] == "network":
-        return forces_from(potential, bead_type, charge, bonds, box)
-    compressed = tabulate(potential, record["intervals"])
-    return engine_forces(compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))
+        if isinstance(model, CompressedPotential):
+            raise InputError("an engine's file holds no network: give the model that it came from")
+        return forces_from(model.to(device), bead_type, charge, bonds, box)
+    compressed = model if isinstance(model, CompressedPotential) else tabulate(model, record["intervals"])
+    return _ENGINES[device](compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))
 
 
 def _as_recorded(charge: np.ndarray) -> np.ndarray:

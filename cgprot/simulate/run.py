@@ -86,7 +86,13 @@ def simulate(
         files = _new_folder(folder, start.system, config, moment, texts or {})
         # The last of them: a folder with it can be resumed.
         write_run(
-            folder, "simulate", config.model_dump(), inputs, device="cpu", units=UNITS, stopped=[], **record
+            folder,
+            "simulate",
+            config.model_dump(),
+            inputs,
+            units=UNITS,
+            stopped=[],
+            **({"device": "cpu"} | record),
         )
         _to_end(folder, forces, config, guard, files, moment)
 

@@ -30,12 +30,15 @@ def add(verbs) -> None:
         metavar="FILE",
         help="trajectory, dataset or run: a frame a replica",
     )
-    parser.add_argument("--model", help="name of a shipped model, a file or a training run folder")
+    parser.add_argument(
+        "--model", help="name of a shipped model, a file, of cgprot export too, or a training run folder"
+    )
     add_output(parser, "new run folder", required=False)
     parser.add_argument(
         "--resume", type=Path, metavar="RUN", help="go on from the checkpoint of a run folder"
     )
     parser.add_argument("--engine", choices=["compressed", "network"], help="default compressed")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="what computes the forces, default cpu")
     parser.add_argument("--scheme", choices=["langevin", "verlet", "brownian"], help="default langevin")
     parser.add_argument(
         "--temperature", nargs="+", type=float, metavar="K", help="one, or one a replica; default 300"
@@ -101,7 +104,14 @@ def run(options) -> None:
     if minimise is None:  # frames of a simulation are warm, and a minimum would cool them
         minimise = beginning.frames is None and not (beginning.structure and beginning.structure.is_dir())
     config = validated(SimulateConfig, options, minimise=minimise)
-    start_run(beginning, options.model, config, options.output, options.engine or "compressed")
+    start_run(
+        beginning,
+        options.model,
+        config,
+        options.output,
+        options.engine or "compressed",
+        options.device or "cpu",
+    )
     if is_first():
         print(f"{options.output}: done; look at it with: cgprot analyse {options.output} -o REPORT")
 
