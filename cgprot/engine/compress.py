@@ -48,7 +48,7 @@ def compress(
     bead_type : (n_beads,) int
     tolerance : the defaults of `Tolerance` if None
     max_intervals : table intervals at which to give up
-    charge : (n_beads,) [e], formal, for a model with these as input
+    charge : (n_beads,) [e], formal, for a model with these or their sum as input
 
     Raises
     ------
@@ -115,8 +115,8 @@ def check_compressible(potential: Potential) -> None:
     beyond: list[str] = []
     if not isinstance(potential.network, TensorNet):
         beyond.append(type(potential.network).__name__)
-    if config.charge == "total" or config.spin:
-        beyond.append("a total charge or spin as input")
+    if config.spin:
+        beyond.append("a spin as input")
     beyond += [f"the prior {name}" for name in config.priors.chosen]
     if beyond:
         raise InputError(
@@ -157,7 +157,13 @@ def _exact(
     energies, forces = [], []
     for frame in positions:
         graph = build_graph(
-            frame[None], bead_type, potential.config.cutoff, torch.float64, box=box, charge=charge
+            frame[None],
+            bead_type,
+            potential.config.cutoff,
+            torch.float64,
+            box=box,
+            charge=charge,
+            total_charge=None if charge is None else np.sum(charge),
         )
         energy, force = network.energy_and_forces(graph)
         energies.append(energy.item())

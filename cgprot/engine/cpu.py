@@ -35,7 +35,7 @@ class CpuEngine:
     box : (3, 3) [Å], rows are the box vectors, the same for all replicas; None in free space
     skin : [Å], pairs are listed this far beyond the cutoff
     n_threads : torch's number if None
-    charge : (n_beads,) [e], formal, for a model with these as input; ignored by one without
+    charge : (n_beads,) [e], formal, for a model with these or their sum as input; ignored by one without
 
     Raises
     ------

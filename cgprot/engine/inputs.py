@@ -26,7 +26,7 @@ def type_numbers(config: ModelConfig, bead_type: np.ndarray) -> np.ndarray:
 
 
 def product_factors(config: ModelConfig, n_beads: int, charge: np.ndarray | None) -> np.ndarray:
-    """(n_beads,), 1 + λ q of each bead, as in `cgprot.model.charge`.
+    """(n_beads,), 1 + λ q of each bead, or 1 + λ Q with their sum, as in `cgprot.model.charge`.
 
     Raises
     ------
@@ -37,10 +37,13 @@ def product_factors(config: ModelConfig, n_beads: int, charge: np.ndarray | None
         return np.ones(n_beads)
     if charge is None or np.shape(charge) != (n_beads,):
         raise InputError(f"the model needs the formal charge of every bead: give `charge`, {n_beads} numbers")
-    factor = 1 + LAMBDA * np.asarray(charge, dtype=np.float64)
+    attribute = np.asarray(charge, dtype=np.float64)
+    if config.charge == "total":
+        attribute = np.full(n_beads, attribute.sum())
+    factor = 1 + LAMBDA * attribute
     if not (factor > 0).all():
         raise InputError(
-            f"a charge of {np.min(charge):g} makes the factor 1 + {LAMBDA} q of the network vanish"
+            f"a charge of {attribute.min():g} makes the factor 1 + {LAMBDA} q of the network vanish"
         )
     return factor
 

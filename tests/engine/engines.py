@@ -42,7 +42,10 @@ def model_forces(potential: Potential, bead_type: np.ndarray, dtype=torch.float6
     exact = copy.deepcopy(potential).to(dtype)
 
     def forces(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        graph = build_graph(positions, bead_type, potential.config.cutoff, dtype, charge=charge)
+        total = None if charge is None else np.sum(charge)
+        graph = build_graph(
+            positions, bead_type, potential.config.cutoff, dtype, charge=charge, total_charge=total
+        )
         energy, force = exact.energy_and_forces(graph)
         return energy.numpy(), force.numpy().reshape(positions.shape)
 

@@ -85,8 +85,8 @@ def test_only_tensornet_is_compressed():
     ("config", "named"),
     [
         ({"priors": {"coulomb": {}}}, "the prior coulomb"),
-        ({"charge": "total"}, "a total charge or spin as input"),
-        ({"spin": True}, "a total charge or spin as input"),
+        ({"spin": True}, "a spin as input"),
+        ({"charge": "total", "spin": True}, "a spin as input"),
     ],
 )
 def test_what_the_engine_cannot_compute_is_refused_by_name(config, named):

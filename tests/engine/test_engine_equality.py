@@ -28,8 +28,9 @@ CHARGE = np.array([1.0, 0, -1, 0, 0.5, 0, 2, -1, 0, -0.5])
 @each_engine
 @pytest.mark.parametrize("group", ["O(3)", "SO(3)"])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_equals_the_model_with_charged_beads(layers, group, engine):
-    potential = potential_of(layers=layers, group=group, charge="bead")
+@pytest.mark.parametrize("charge", ["bead", "total"])
+def test_equals_the_model_with_charges(layers, group, engine, charge):
+    potential = potential_of(layers=layers, group=group, charge=charge)
     for layer in potential.network.layers:  # so that the square, which has a factor of its own, counts
         for part in layer.linear_out.parts:
             part.weight.data *= 100
