@@ -3,14 +3,14 @@
     python benchmarks/engine.py --structure chignolin --peer torchmd-net
     python benchmarks/engine.py --structure chignolin --peer torchmd-net --device cuda
     python benchmarks/engine.py --scaling --plot docs/engine.png
-    python benchmarks/engine.py --disorder
 
 Both take turns of a few calls in a row, as in a simulation, and the median of each is told; what else the
 machine does then strikes both alike. A turn begins with a pause, so that the threads of the one no longer
 spin, waiting for work, when the other begins, and with a call that is not counted, for its caches.
 The weights are random, scaled to forces of 30 kcal/mol/Å; speed does not depend on them. The last line is
-`ratio <number>`: the peer's median time over ours (for --scaling and --disorder, the fitted exponent of time
-in beads). On a GPU both replay a CUDA graph, the peer with its Warp kernels, and each call is waited for.
+`ratio <number>`: the peer's median time over ours (for --scaling, the fitted exponent of time in beads
+without order, from 1,000 on). On a GPU both replay a CUDA graph, the peer with its Warp kernels, and each call is
+waited for.
 """
 
 import argparse
@@ -41,6 +41,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "chignolin.pdb"
 INTERVALS = 1024
 TYPICAL_FORCE = 30.0  # kcal/mol/Å
+ARRANGEMENTS = ("chains in order", "beads in none", "a liquid in none")
 SPACING = 2.57  # Å, one heavy atom in 17 Å³
 CALLS = 4  # of a turn
 PAUSE = 0.02  # s; OpenMP's threads spin for some ms before they sleep
@@ -205,63 +206,48 @@ def crowd(start: np.ndarray, n_beads: int) -> np.ndarray:
     return (places[:, None] + start).reshape(-1, 3)[:n_beads]
 
 
+def liquid(n_beads: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Beads as dense as in a protein, a shaken lattice in no order; (n_beads, 3) [Å], and their box."""
+    side, edge = int(np.ceil(n_beads ** (1 / 3))), SPACING * n_beads ** (1 / 3)
+    places = np.stack(np.unravel_index(rng.permutation(side**3)[:n_beads], (side,) * 3), axis=-1)
+    return edge / side * (places + rng.uniform(-0.25, 0.25, size=places.shape)), edge * np.eye(3)
+
+
 def time_of(
-    compressed: CompressedPotential, bead_type: np.ndarray, positions: np.ndarray, rounds: int
+    compressed: CompressedPotential,
+    bead_type: np.ndarray,
+    positions: np.ndarray,
+    rounds: int,
+    box: np.ndarray | None = None,
 ) -> float:
     """Median [ms] of a step."""
-    engine = CpuEngine(compressed, bead_type, len(positions))
+    engine = CpuEngine(compressed, bead_type, len(positions), box=box)
     return 1e3 * float(np.median(alternate([lambda: engine(positions)], rounds)))
 
 
 def scaling(options: argparse.Namespace, config: ModelConfig) -> None:
+    """Replicas; a structure's copies in the order of their chains and in none; a liquid in none."""
     bead_type, start = read_beads(options.structure)
     compressed = tabulate(random_potential(config, bead_type, start), INTERVALS)
     replicas, of_replicas = [1, 2, 4, 8, 16, 32, 64], []
     for n in replicas:
-        of_replicas.append(time_of(compressed, bead_type, np.repeat(start[None], n, axis=0), 9))
+        of_replicas.append(time_of(compressed, bead_type, np.repeat(start[None], n, axis=0), 5))
         print(f"{n:7d} replicas {of_replicas[-1]:10.3f} ms/step")
     beads, of_beads = [100, 300, 1000, 3000, 10000, 30000, 100000], []
+    print(f"ms/step with    {'   '.join(f'{name:>15}' for name in ARRANGEMENTS)}")
     for n in beads:
-        types = np.resize(bead_type, n)
-        of_beads.append(time_of(compressed, types, crowd(start, n)[None], 5 if n > 3000 else 15))
-        print(f"{n:7d} beads    {of_beads[-1]:10.3f} ms/step")
+        rng, types, chains = np.random.default_rng(n), np.resize(bead_type, n), crowd(start, n)
+        order, (anywhere, box) = rng.permutation(n), liquid(n, rng)
+        rounds = 1 if n > 30000 else 3 if n > 3000 else 9
+        systems = [(types, chains, None), (types[order], chains[order], None), (types, anywhere, box)]
+        of_beads.append([time_of(compressed, t, p[None], rounds, b) for t, p, b in systems])
+        print(f"{n:7d} beads   {'   '.join(f'{time:15.2f}' for time in of_beads[-1])}", flush=True)
     print(f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GiB")
-    if options.plot:
-        draw(options.plot, config, (beads, of_beads), (replicas, of_replicas), len(start))
-    print(f"ratio {np.polyfit(np.log(beads[2:]), np.log(of_beads[2:]), 1)[0]:.3f}")
-
-
-def disorder(options: argparse.Namespace, config: ModelConfig) -> None:
-    """A structure's copies in the order of their chains and in none, and a liquid in none, by turns."""
-    bead_type, start = read_beads(options.structure)
-    compressed = tabulate(random_potential(config, bead_type, start), INTERVALS)
-    beads, medians = [1000, 3000, 10000, 30000, 100000], []
-    print("  beads   ms/step: chains in order   the same permuted   a liquid")
-    for n in beads:
-        rng = np.random.default_rng(n)
-        types, chains, order = np.resize(bead_type, n), crowd(start, n), rng.permutation(n)
-        systems = [(types, chains), (types[order], chains[order]), (types, liquid(n, rng))]
-        steps = [system_step(compressed, *system) for system in systems]
-        times = alternate(steps, 1 if n > 30000 else 3 if n > 3000 else 9)
-        medians.append(1e3 * np.median(times, axis=0))
-        print(f"{n:7d}   {medians[-1][0]:24.2f}   {medians[-1][1]:17.2f}   {medians[-1][2]:8.2f}")
-    exponents = np.polyfit(np.log(beads), np.log(medians), 1)[0]
+    exponents = np.polyfit(np.log(beads[2:]), np.log(of_beads[2:]), 1)[0]
     print("exponents " + " ".join(f"{exponent:.3f}" for exponent in exponents))
+    if options.plot:
+        draw(options.plot, config, (beads, np.array(of_beads)), (replicas, of_replicas), len(start))
     print(f"ratio {exponents[1]:.3f}")
-
-
-def system_step(
-    compressed: CompressedPotential, bead_type: np.ndarray, positions: np.ndarray
-) -> Callable[[], np.ndarray]:
-    engine = CpuEngine(compressed, bead_type, 1)
-    return lambda: engine(positions[None])[1]
-
-
-def liquid(n_beads: int, rng: np.random.Generator) -> np.ndarray:
-    """Beads as dense as in a protein, a shaken lattice without an order; (n_beads, 3) [Å]."""
-    side = int(np.ceil(n_beads ** (1 / 3)))
-    places = np.stack(np.unravel_index(rng.permutation(side**3)[:n_beads], (side,) * 3), axis=-1)
-    return SPACING * (places + rng.uniform(-0.25, 0.25, size=places.shape))
 
 
 def draw(path: Path, config: ModelConfig, beads, replicas, n_beads: int) -> None:
@@ -270,17 +256,20 @@ def draw(path: Path, config: ModelConfig, beads, replicas, n_beads: int) -> None
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), layout="constrained")
-    labels = ("beads of one structure", f"replicas of {n_beads} beads")
-    for axis, (x, y), label in zip(axes, (beads, replicas), labels, strict=True):
-        axis.loglog(x, y, "o-", color="tab:blue", label="measured")
-        axis.loglog(x, y[-1] * np.array(x) / x[-1], ":", color="gray", label="proportional")
-        axis.set_xlabel(label)
-        axis.set_ylabel("ms per step")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    x = np.array(beads[0])
+    colours = ("tab:blue", "tab:orange", "tab:green")
+    for column, name, colour in zip(beads[1].T, ARRANGEMENTS, colours, strict=True):
+        left.semilogx(x, 1e3 * column / x, "o-", color=colour, label=name)
+    left.set(xlabel="beads of one structure", ylabel="µs per step and bead", ylim=(0, None))
+    x, y = np.array(replicas[0]), np.array(replicas[1])
+    right.loglog(x, y, "o-", color="tab:blue", label="measured")
+    right.loglog(x, y[-1] * x / x[-1], ":", color="gray", label="proportional")
+    right.set(xlabel=f"replicas of {n_beads} beads", ylabel="ms per step")
+    for axis in (left, right):
         axis.legend(frameon=False)
-    threads = torch.get_num_threads()
     figure.suptitle(
-        f"{config.channels} channels, {config.layers} layer(s), {config.cutoff:g} Å, {threads} threads"
+        f"{config.channels} channels, {config.layers} layer(s), {config.cutoff:g} Å, {on_what('cpu')}"
     )
     figure.savefig(path, dpi=150)
 
@@ -296,14 +285,13 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--disorder", action="store_true", help="time against beads in no order")
     parser.add_argument("--scaling", action="store_true", help="time against beads and against replicas")
     parser.add_argument("--plot", type=Path, help="where --scaling draws")
     options = parser.parse_args()
     config = ModelConfig(
         channels=options.channels, layers=options.layers, rbf=options.rbf, cutoff=options.cutoff
     )
-    (scaling if options.scaling else disorder if options.disorder else compare)(options, config)
+    (scaling if options.scaling else compare)(options, config)
 
 
 if __name__ == "__main__":
