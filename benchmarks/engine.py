@@ -9,8 +9,8 @@ machine does then strikes both alike. A turn begins with a pause, so that the th
 spin, waiting for work, when the other begins, and with a call that is not counted, for its caches.
 The weights are random, scaled to forces of 30 kcal/mol/Å; speed does not depend on them. The last line is
 `ratio <number>`: the peer's median time over ours (for --scaling, the fitted exponent of time in beads
-without order, from 1,000 on). On a GPU both replay a CUDA graph, the peer with its Warp kernels, and each call is
-waited for.
+without order, from 1,000 on). On a GPU both replay a CUDA graph, the peer with its Warp kernels, and each
+call is waited for.
 """
 
 import argparse
