@@ -1,0 +1,60 @@
+"""Pools the labelled frames of many systems into one dataset, and writes what went in.
+
+usage: pool.py FOLDER OUTPUT.h5 [-NAME ...] [+NAME ...]
+FOLDER holds NAME.h5, NAME_displaced.h5 and NAME_stretched.h5 of every system of systems.txt; what is not
+there yet is left out. -NAME leaves a system out, +NAME takes only those named. OUTPUT.csv, beside the
+dataset, has one row a file: system, sequence or source, kind, temperatures [K], frames, beads, SHA-256.
+"""
+
+import csv
+import hashlib
+import sys
+from pathlib import Path
+
+from cgprot.beads import BeadFrames
+from cgprot.files.dataset import read_dataset, write_dataset
+
+HEADER = ("system", "source", "kind", "temperatures_K", "frames", "beads", "sha256")
+KINDS = {"sampled": "", "displaced": "_displaced", "stretched": "_stretched"}
+
+
+def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
+    """{name: sequence or source} of the rows that the choice leaves."""
+    without = {name[1:] for name in choice if name.startswith("-")}
+    only = {name[1:] for name in choice if name.startswith("+")}
+    systems = {name: source for name, source, *_ in rows}
+    if unknown := (without | only) - systems.keys():
+        raise SystemExit(f"pool.py: {', '.join(sorted(unknown))}: no such row of systems.txt: check the name")
+    return {name: s for name, s in systems.items() if name not in without and (not only or name in only)}
+
+
+def pool(folder: Path, systems: dict[str, str]) -> tuple[dict[str, BeadFrames], list[tuple]]:
+    """All frames, the kinds of one system as its replicas 0, 1, 2; and the rows of the manifest."""
+    entries, manifest = {}, []
+    for name, source in systems.items():
+        for replica, (kind, suffix) in enumerate(KINDS.items()):
+            path = folder / f"{name}{suffix}.h5"
+            if not path.exists():
+                continue
+            found = read_dataset(path)
+            entries |= {f"{name}/{f.temperature:g}/{replica}": f for f in found.values()}
+            temperatures = " ".join(f"{f.temperature:g}" for f in found.values())
+            frames, beads = sum(map(len, found.values())), next(iter(found.values())).system.n_beads
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            manifest.append((name, source, kind, temperatures, frames, beads, digest))
+    return entries, manifest
+
+
+def main() -> None:
+    folder, output, *choice = sys.argv[1:]
+    rows = [line.split() for line in Path(__file__).with_name("systems.txt").read_text().splitlines()]
+    entries, manifest = pool(Path(folder), chosen_systems(rows, choice))
+    with open(Path(output).with_suffix(".csv"), "w", newline="") as stream:
+        csv.writer(stream).writerows([HEADER, *manifest])
+    write_dataset(Path(output), entries)
+    frames = sum(map(len, entries.values()))
+    print(f"{output}: {frames} frames of {len({row[0] for row in manifest})} systems")
+
+
+if __name__ == "__main__":
+    main()
