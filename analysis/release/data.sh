@@ -13,7 +13,8 @@ one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
     local name=$1 start
     case $2 in
         protein) start=("$structures/$name.pdb") ;;
-        *:*) python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "$name.pdb" && start=("$name.pdb") ;;
+        *:*) python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "${name}_start.pdb"
+            start=("${name}_start.pdb") ;;
         *) start=(--sequence "$2") ;;
     esac
     if [ ! -e "$name" ]; then # under another name until it is whole

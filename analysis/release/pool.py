@@ -1,9 +1,11 @@
 """Pools the labelled frames of many systems into one dataset, and writes what went in.
 
-usage: pool.py FOLDER OUTPUT.h5 [-NAME ...] [+NAME ...]
+usage: pool.py FOLDER OUTPUT.h5 [--thermal] [-NAME ...] [+NAME ...]
 FOLDER holds NAME.h5, NAME_displaced.h5 and NAME_stretched.h5 of every system of systems.txt; what is not
 there yet is left out. -NAME leaves a system out, +NAME takes only those named. OUTPUT.csv, beside the
 dataset, has one row a file: system, sequence or source, kind, temperatures [K], frames, beads, SHA-256.
+--thermal takes the sampled frames alone, and of the single residues pepNNN the displaced ones too: forces of
+displaced frames are about three times, of stretched ones five times as large, and rule a mean square.
 """
 
 import csv
@@ -28,13 +30,19 @@ def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
     return {name: s for name, s in systems.items() if name not in without and (not only or name in only)}
 
 
-def pool(folder: Path, systems: dict[str, str]) -> tuple[dict[str, BeadFrames], list[tuple]]:
+def is_thermal(name: str, source: str, kind: str) -> bool:
+    """Whether --thermal takes this kind of frames of this system."""
+    single_residue = name.startswith("pep") and source.count("-") == 2 and source.startswith("ACE")
+    return kind == "sampled" or (kind == "displaced" and single_residue)
+
+
+def pool(folder: Path, systems: dict[str, str], thermal: bool) -> tuple[dict[str, BeadFrames], list[tuple]]:
     """All frames, the kinds of one system as its replicas 0, 1, 2; and the rows of the manifest."""
     entries, manifest = {}, []
     for name, source in systems.items():
         for replica, (kind, suffix) in enumerate(KINDS.items()):
             path = folder / f"{name}{suffix}.h5"
-            if not path.exists():
+            if not path.exists() or (thermal and not is_thermal(name, source, kind)):
                 continue
             found = read_dataset(path)
             entries |= {f"{name}/{f.temperature:g}/{replica}": f for f in found.values()}
@@ -46,9 +54,10 @@ def pool(folder: Path, systems: dict[str, str]) -> tuple[dict[str, BeadFrames], 
 
 
 def main() -> None:
-    folder, output, *choice = sys.argv[1:]
+    thermal = "--thermal" in sys.argv
+    folder, output, *choice = [word for word in sys.argv[1:] if word != "--thermal"]
     rows = [line.split() for line in Path(__file__).with_name("systems.txt").read_text().splitlines()]
-    entries, manifest = pool(Path(folder), chosen_systems(rows, choice))
+    entries, manifest = pool(Path(folder), chosen_systems(rows, choice), thermal)
     with open(Path(output).with_suffix(".csv"), "w", newline="") as stream:
         csv.writer(stream).writerows([HEADER, *manifest])
     write_dataset(Path(output), entries)
