@@ -38,7 +38,10 @@ from cgprot.model.graph import build_graph
 from cgprot.model.potential import ModelConfig, Potential
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE = ROOT / "examples" / "chignolin.pdb"
+STRUCTURES = {
+    "chignolin": ROOT / "examples" / "chignolin.pdb",
+    "villin": ROOT / "analysis" / "validation" / "structures" / "ff_villin_2f4k.pdb",
+}
 INTERVALS = 1024
 TYPICAL_FORCE = 30.0  # kcal/mol/Å
 ARRANGEMENTS = ("chains in order", "beads in none", "a liquid in none")
@@ -49,7 +52,7 @@ PAUSE = 0.02  # s; OpenMP's threads spin for some ms before they sleep
 
 def read_beads(structure: str) -> tuple[np.ndarray, np.ndarray]:
     """Bead types (n_beads,) and positions (n_beads, 3) [Å] of the heavy mapping."""
-    path = EXAMPLE if structure == "chignolin" else Path(structure)
+    path = STRUCTURES.get(structure, Path(structure))
     source = AtomSource(path, [path])
     system = build_system(source.topology, load_rules("heavy"))
     atoms = next(iter(source)).positions[None]
@@ -276,7 +279,7 @@ def draw(path: Path, config: ModelConfig, beads, replicas, n_beads: int) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--structure", default="chignolin", help="chignolin, or the path of a structure")
+    parser.add_argument("--structure", default="chignolin", help="chignolin, villin, or a path")
     parser.add_argument("--peer", choices=["torchmd-net"])
     parser.add_argument("--channels", type=int, default=128)
     parser.add_argument("--layers", type=int, default=1)
