@@ -11,13 +11,13 @@ step() { [ -e "$1" ] || "${@:2}" -o "$1"; }
 
 one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
     local name=$1 start
-    case $2 in
-        protein) start=("$structures/$name.pdb") ;;
-        *:*) python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "${name}_start.pdb"
-            start=("${name}_start.pdb") ;;
-        *) start=(--sequence "$2") ;;
-    esac
     if [ ! -e "$name" ]; then # under another name until it is whole
+        case $2 in
+            protein) start=("$structures/$name.pdb") ;;
+            *:*) python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "${name}_start.pdb"
+                start=("${name}_start.pdb") ;;
+            *) start=(--sequence "$2") ;;
+        esac
         rm -rf "$name.part"
         cgprot sample "${start[@]}" --temperature ${4//,/ } --time-ps "$3" --every-ps 0.5 --equilibrate-ps 2 \
             --seed 1 -o "$name.part"

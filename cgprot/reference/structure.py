@@ -20,7 +20,7 @@ from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
-_CAPS = {"ACE", "NME", "NMA"}
+CAPS = {"ACE", "NME", "NMA"}
 # A protonation state as files name it -> the residue, and the name that OpenMM's Modeller has for it.
 _PROTONATION_NAMES = {
     "HID": ("HIS", "HID"),
@@ -136,7 +136,7 @@ def _angstrom(positions: unit.Quantity) -> np.ndarray:
 
 
 def _refuse_unknown(path: Path, fixer: PDBFixer) -> None:
-    known = set(proteinResidues) | _CAPS | set(_PROTONATION_NAMES) | set(SOLVENT) | set(substitutions)
+    known = set(proteinResidues) | CAPS | set(_PROTONATION_NAMES) | set(SOLVENT) | set(substitutions)
     for residue in fixer.topology.residues():
         if residue.name not in known:
             raise InputError(

@@ -9,7 +9,7 @@ from cgprot.reference.forcefield import OpenmmConfig
 from cgprot.reference.label import LabelConfig
 from cgprot.simulate.config import SimulateConfig
 
-_LABEL_SEEDS = 2**20
+LABEL_SEEDS = 2**20
 _LARGEST_FORCE = 10.0  # kcal/mol/Å, where minimisation ends: contacts are gone, and a poor model arrives too
 
 
@@ -76,5 +76,5 @@ class RefineConfig(OpenmmConfig):
             platform=self.platform,
             workers=self.workers,
             samples=self.samples,
-            seed=int(state[0]) % _LABEL_SEEDS,
+            seed=int(state[0]) % LABEL_SEEDS,
         )

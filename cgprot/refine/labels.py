@@ -9,6 +9,7 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError
 from cgprot.reference.label import LabelConfig, label
 from cgprot.refine.candidates import Candidates
+from cgprot.refine.config import LABEL_SEEDS
 from cgprot.refine.pick import BEFORE, Pick, earlier
 from cgprot.refine.proteins import Protein
 
@@ -53,7 +54,7 @@ def label_picks(
         refused = []
         for temperature in sorted({_kelvin(candidates, one) for one in todo}):
             own = [one for one in todo if _kelvin(candidates, one) == temperature]
-            tried = config.model_copy(update={"seed": (config.seed + attempt) % 2**20})
+            tried = config.model_copy(update={"seed": (config.seed + attempt) % LABEL_SEEDS})
             said = _label(protein, candidates, own, temperature, tried, labelled)
             said |= _too_large(own, labelled, largest_force)
             outcomes += [Outcome(one, said.get(k, LABELLED)) for k, one in enumerate(own)]
