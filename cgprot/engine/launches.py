@@ -44,7 +44,7 @@ class Launches:
     Parameters
     ----------
     net : arrays of the device
-    arrays : by name, of `cgprot.engine.cuda.new_arrays`
+    arrays : of the device, by name, as `cgprot.engine.cuda.CudaEngine` makes them
     room : edges that a bead has room for
     """
 
