@@ -1,9 +1,9 @@
 """Which frames to label: pure functions of scores.
 
-A frame is worth a label where it leads to a trip, where the members of a committee differ, and where
-forces are large beside those that were learnt from. Every protein has a queue for each of these reasons.
-The proteins take turns, and each turn takes the next frame of the protein's next queue, so that no protein
-and no reason eats up the budget.
+A frame is worth a label where it leads to a trip, where the members of a committee differ, where forces are
+large beside those that were learnt from, and where a simulation ends up: a slow drift shows in no force.
+Every protein has a queue for each of these reasons. The proteins take turns, and each turn takes the next
+frame of the protein's next queue, so that no protein and no reason eats up the budget.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-TRIP, SPREAD, FORCE = "trip", "spread", "force"
+TRIP, SPREAD, FORCE, LATE = "trip", "spread", "force", "late"
 BEFORE = "before a refused frame"
 _WAY_PS = 1.0  # before a trip; what is earlier has little to do with it
 
@@ -54,6 +54,7 @@ def queues(scores: Scores, protein: int) -> dict[str, list[int]]:
     for reason, values in ((SPREAD, scores.spread[own]), (FORCE, scores.force[own])):
         order = np.argsort(-values, kind="stable")  # NaN comes last
         found[reason] = order[: int((~np.isnan(values)).sum())].tolist()
+    found[LATE] = latest(scores.replica[own], scores.before_trip[own])
     return {reason: own[order].tolist() for reason, order in found.items()}
 
 
@@ -72,6 +73,22 @@ def ways(replica: np.ndarray, before_trip: np.ndarray) -> list[int]:
                 ranked.append((rank, number, index))
                 last, rank = float(before_trip[index]), rank + 1
     return [index for _, _, index in sorted(ranked)]
+
+
+def latest(replica: np.ndarray, before_trip: np.ndarray) -> list[int]:
+    """The end of every replica, then its middle, its quarters, its eighths, and so on.
+
+    What comes shortly before a trip is left out. The first frame of every replica comes before the second of
+    any.
+    """
+    ranked = []
+    for number in np.unique(replica):
+        own = np.flatnonzero((replica == number) & (before_trip > _WAY_PS))[::-1]
+        bits = max(len(own) - 1, 1).bit_length()
+        halving = [int(f"{k:0{bits}b}"[::-1], 2) for k in range(2**bits)]  # 0, 1/2, 1/4, 3/4, 1/8, ...
+        frames = [int(own[k]) for k in halving if k < len(own)]
+        ranked += [(rank, number, frame) for rank, frame in enumerate(frames)]
+    return [frame for _, _, frame in sorted(ranked)]
 
 
 def take_turns(queues_of: Sequence[Mapping[str, Sequence[int]]], budget: int) -> list[Pick]:

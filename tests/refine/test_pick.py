@@ -3,7 +3,20 @@
 import numpy as np
 import pytest
 
-from cgprot.refine.pick import FORCE, SPREAD, TRIP, Pick, Scores, earlier, pick, take_turns, ways
+from cgprot.refine.pick import (
+    FORCE,
+    LATE,
+    SPREAD,
+    TRIP,
+    Pick,
+    Scores,
+    earlier,
+    latest,
+    pick,
+    queues,
+    take_turns,
+    ways,
+)
 
 
 def scores(n_proteins=2, n_replicas=2, n_frames=40, tripped=(), seed=0):
@@ -46,20 +59,31 @@ def test_budget_is_kept_and_nothing_is_taken_twice(budget):
 def test_one_bad_protein_does_not_eat_the_budget():
     given = scores(n_proteins=3, n_replicas=4, tripped=[0, 1, 2, 3])
     given = given._replace(spread=np.where(given.protein == 0, 100.0, given.spread))
-    found = pick(given, 30)
+    found = pick(given, 36)
     per_protein = np.bincount(given.protein[[one.candidate for one in found]])
-    assert per_protein.tolist() == [10, 10, 10]
+    assert per_protein.tolist() == [12, 12, 12]
     own = [one.reason for one in found if given.protein[one.candidate] == 0]
-    assert min(own.count(reason) for reason in (TRIP, SPREAD, FORCE)) >= 3
+    assert min(own.count(reason) for reason in (TRIP, SPREAD, FORCE, LATE)) >= 3
 
 
 def test_the_worst_frames_come_first_and_those_not_looked_at_never():
     given = scores(n_proteins=1, n_replicas=1)
     given.spread[:] = np.nan  # no committee
     given.force[::2] = np.nan
-    found = [one.candidate for one in pick(given, 100)]
+    found = queues(given, 0)[FORCE]
     assert len(found) == 20
+    assert queues(given, 0)[SPREAD] == []
     assert np.all(np.diff(given.force[found]) < 0)
+
+
+def test_every_replica_is_looked_at_from_its_end():
+    replica = np.repeat([3, 7], [8, 5])
+    found = latest(replica, np.full(13, np.inf))
+    assert found[:6] == [7, 12, 3, 8, 5, 10]  # the ends, then half the way back (of 5 in 8ths), a quarter
+    assert sorted(found) == list(range(13))
+    until_end = np.array([1.5, 1.2, 0.9, 0.0, np.inf])
+    assert latest(np.array([0, 0, 0, 0, 1]), until_end) == [1, 4, 0]
+    assert latest(np.array([0]), np.array([0.2])) == []
 
 
 def test_turns():
