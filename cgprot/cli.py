@@ -20,10 +20,14 @@ from cgprot.verbs import (
     sample,
     simulate,
     train,
+    verify,
 )
 from cgprot.verbs import map as map_
 
-VERBS = (sample, map_, label, backmap, train, evaluate, refine, simulate, analyse, import_, export, doctor)
+VERBS = (
+    *(sample, map_, label, backmap, train, evaluate, refine, simulate, analyse),
+    *(import_, export, doctor, verify),
+)
 
 TRACEBACK = "CGPROT_TRACEBACK"  # with this in the environment an unexpected error is shown whole
 

@@ -19,7 +19,7 @@ from cgprot.files.growing import Mark
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS_CHECKPOINT = "checkpoint.previous.safetensors"
 _NEXT_CHECKPOINT = "checkpoint.next.safetensors"
-_KEY = "cgprot_state"
+STATE_KEY = "cgprot_state"
 _ARRAYS = ("positions", "velocities", "temperature")
 
 
@@ -90,7 +90,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     # One entry: safetensors puts several in random order, and equal states are to be equal files.
     text = json.dumps({"sha256": _sha256(entry, arrays)} | entry)
-    write_whole(path, lambda temporary: temporary.write_bytes(save(arrays, metadata={_KEY: text})))
+    write_whole(path, lambda temporary: temporary.write_bytes(save(arrays, metadata={STATE_KEY: text})))
 
 
 def _sha256(entry: dict, arrays: dict[str, np.ndarray]) -> str:
@@ -111,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safe_open(str(path), framework="numpy") as file:
-            entry = json.loads(file.metadata()[_KEY])
+            entry = json.loads(file.metadata()[STATE_KEY])
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
         intact = entry.pop("sha256") == _sha256(entry, arrays)
         stopped = tuple(Stopped(*fields) for fields in entry["stopped"])
