@@ -25,8 +25,10 @@ LARGEST = 67  # residues of a protein
 BRIDGES = 2  # of one protein
 # The first systems were sampled for longer, at three temperatures; [ps], [K].
 LONG_PEPTIDES, LONG_PROTEINS, LONG = 66, 11, "12 300,400,500"
-# Longer than the others, to see every basin of the backbone.
-BASINS, BASIN_TIME = ("ALA", "GLY", "PRO"), "60 300,400,500"
+# Every residue alone once more, longer than the others, to see every basin of the backbone; alanine longest.
+BASINS, BASIN_TIME = "ALA GLY PRO ARG ASN ASP CYS GLN GLU".split(), "60 300,400,500"
+SHORT_BASIN_TIME = "30 300,400,500"
+LONG_ALANINE = "long_ALA ACE-ALA-NME 300 300,400,500"
 SHORT_PEPTIDE, SHORT_PROTEIN = "6 300,400,500", "4 300,500"
 
 
@@ -67,6 +69,8 @@ def main() -> None:
     proteins = [f"{name} protein {SHORT_PROTEIN}" for name in small[LONG_PROTEINS:]]
     bridged = disulfides(structures, [row["id"] for row in train if row["ss_bonds"] not in ("", "0")])
     basins = [f"basins_{name} ACE-{name}-NME {BASIN_TIME}" for name in BASINS]
+    others = [name for name in RESIDUES if name not in BASINS]
+    basins += [LONG_ALANINE, *(f"basins_{name} ACE-{name}-NME {SHORT_BASIN_TIME}" for name in others)]
     # Side by side, so that whatever is done so far holds all three.
     mixed = zip_longest(proteins, bridged, *(rest[k::4] for k in range(4)))
     print(*long_first, *basins, *filter(None, chain.from_iterable(mixed)), sep="\n")
