@@ -11,6 +11,8 @@ standard error, from blocks of that same stretch, does not see what is missing. 
 `steps_between` where that matters.
 """
 
+from collections.abc import Callable, Collection
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -40,6 +42,7 @@ _TIMESTEP_PS = 0.001
 _FRICTION_PER_PS = 20.0
 _FRAMES_PER_TASK = 20
 _BLOCKS = 5
+_DRAWS = 10  # of a random move, before a frame that it tears counts as distorted
 _LARGEST_FORCE = 2000.0  # kcal/mol/Å; only atoms that overlap feel more
 # The labels are those of heavy atoms whose hydrogens are averaged over: the heavy mapping's.
 MAPPING = "heavy"
@@ -112,9 +115,11 @@ def label(
     relax = positions.shape[1] == system.n_beads and system.n_beads != len(topology.element)
     if relax:
         positions = np.array([_with_hydrogens(structure, topology, system, frame) for frame in positions])
-    problems = distorted(topology, structure.positions, positions, time)
-    positions = _moved(projection, system.bead_of_atom, positions, config)
-    problems = distorted(topology, structure.positions, positions, time) | problems
+    torn = partial(distorted, topology, structure.positions, time=time)
+    problems = torn(positions)
+    if config.displace or config.stretch:
+        positions = _moved(projection, system.bead_of_atom, positions, config, torn)
+        problems = torn(positions) | problems
     if problems and left_out is None:
         raise InputError(problems[min(problems)])
     usable = np.array([number for number in range(len(positions)) if number not in problems], dtype=int)
@@ -161,17 +166,31 @@ def _with_hydrogens(
 
 
 def _moved(
-    projection: Projection, bead_of_atom: np.ndarray, positions: np.ndarray, config: LabelConfig
+    projection: Projection,
+    bead_of_atom: np.ndarray,
+    positions: np.ndarray,
+    config: LabelConfig,
+    torn: Callable[[np.ndarray], Collection[int]],
 ) -> np.ndarray:
-    """Frames stretched or compressed, and every bead shifted, at random; hydrogens keep their bonds."""
-    if config.displace == config.stretch == 0.0:
-        return positions
+    """Frames stretched or compressed, and every bead shifted, at random; hydrogens keep their bonds.
+
+    A move that tears a bond is drawn anew: among hundreds of frames some do.
+
+    Parameters
+    ----------
+    torn : the numbers of the frames whose bonds are too long or too short
+    """
     generator = np.random.default_rng([config.seed, len(positions)])
-    beads = projection.positions(positions)
-    shift = generator.normal(scale=config.displace, size=beads.shape)
-    stretch = generator.uniform(-config.stretch, config.stretch, size=(len(positions), 1, 1))
-    shift += stretch * (beads - beads.mean(axis=1, keepdims=True))
-    return positions + shift[:, bead_of_atom]
+    beads, lost = projection.positions(positions), torn(positions)
+    moved, wanted = positions.copy(), np.arange(len(positions))
+    for _ in range(_DRAWS):
+        own = beads[wanted]
+        shift = generator.normal(scale=config.displace, size=own.shape)
+        stretch = generator.uniform(-config.stretch, config.stretch, size=(len(own), 1, 1))
+        shift += stretch * (own - own.mean(axis=1, keepdims=True))
+        moved[wanted] = positions[wanted] + shift[:, bead_of_atom]
+        wanted = np.array(sorted(set(torn(moved)) - set(lost)), dtype=int)
+    return moved
 
 
 def _held_system(structure: Structure, config: LabelConfig) -> openmm.System:

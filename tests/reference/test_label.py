@@ -200,6 +200,19 @@ def test_displacements_beyond_bonds_are_refused(dipeptide, system, frames):
         run(dipeptide, system, frames, displace=0.5)
 
 
+def test_a_displacement_that_tears_a_bond_is_drawn_anew(dipeptide, system, frames, monkeypatch):
+    many = np.tile(frames[:4], (4, 1, 1))
+    labelled = run(dipeptide, system, many, displace=0.25, samples=10)
+    heavy = topology_of(dipeptide.topology).element != "H"
+    shift = labelled.positions - many[:, heavy]
+    assert np.all(shift != 0)
+    assert shift.std() == pytest.approx(0.25, rel=0.1)
+    # With one draw some of them are torn.
+    monkeypatch.setattr("cgprot.reference.label._DRAWS", 1)
+    with pytest.raises(InputError, match="displace less"):
+        run(dipeptide, system, many, displace=0.25, samples=10)
+
+
 def test_overlapping_atoms_are_refused(dipeptide, system, frames):
     """No bond is wrong, but the two halves of the molecule lie in each other."""
     frame = dipeptide.positions.copy()
