@@ -9,26 +9,33 @@ export here structures OMP_NUM_THREADS=1
 
 step() { [ -e "$1" ] || "${@:2}" -o "$1"; }
 
-one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
-    local name=$1 start
-    if [ ! -e "$name" ]; then # under another name until it is whole
-        case $2 in
-            protein) start=("$structures/$name.pdb") ;;
-            *:*) python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "${name}_start.pdb"
-                start=("${name}_start.pdb") ;;
-            *) start=(--sequence "$2") ;;
-        esac
-        rm -rf "$name.part"
-        cgprot sample "${start[@]}" --temperature ${4//,/ } --time-ps "$3" --every-ps 0.5 --equilibrate-ps 2 \
-            --seed 1 -o "$name.part"
-        mv "$name.part" "$name"
-    fi
-    local frames=("$name"/*K.trr --structure "$name/system.pdb" --name "$name")
-    step "$name.h5" cgprot label "${frames[@]}" --every 2 --seed 3
-    step "${name}_displaced.h5" cgprot label "${frames[@]}" --every 4 --displace 0.05 --seed 4
-    step "${name}_stretched.h5" cgprot label "${frames[@]}" --every 6 --displace 0.1 --stretch 0.1 --seed 5
+# The links of a chain are joined by &&: within a condition bash does not end at what fails.
+starting_structure() { # name, sequence or protein or PROTEIN:BRIDGE; leaves the words in `start`
+    case $2 in
+        protein) start=("$structures/$1.pdb") ;;
+        *:*) start=("${1}_start.pdb") &&
+            python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "${1}_start.pdb" ;;
+        *) start=(--sequence "$2") ;;
+    esac
 }
-export -f step one
 
-xargs -P "${3:-1}" -L 1 bash -c 'set -e; one "$@" >> "$1.log" 2>&1 || echo "$1: failed, see $1.log" >&2' _ \
+sampled() { # name, source, ps, temperatures; under another name until it is whole
+    [ ! -e "$1" ] || return 0
+    local start
+    starting_structure "$1" "$2" && rm -rf "$1.part" &&
+        cgprot sample "${start[@]}" --temperature ${4//,/ } --time-ps "$3" --every-ps 0.5 --equilibrate-ps 2 \
+            --seed 1 -o "$1.part" && mv "$1.part" "$1"
+}
+
+one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
+    sampled "$@" || return
+    local frames=("$1"/*K.trr --structure "$1/system.pdb" --name "$1") failed=0
+    step "$1.h5" cgprot label "${frames[@]}" --every 2 --seed 3 || failed=1
+    step "${1}_displaced.h5" cgprot label "${frames[@]}" --every 4 --displace 0.05 --seed 4 || failed=1
+    step "${1}_stretched.h5" cgprot label "${frames[@]}" --every 6 --displace 0.1 --stretch 0.1 --seed 5 || failed=1
+    return $failed
+}
+export -f step starting_structure sampled one
+
+xargs -P "${3:-1}" -L 1 bash -c 'one "$@" >> "$1.log" 2>&1 || echo "$1: failed, see $1.log" >&2' _ \
     < "${SYSTEMS:-$here/systems.txt}"

@@ -10,6 +10,8 @@ from cgprot.analyse.sampling import cut, divergence_by_chance, divergence_error
 from cgprot.beads import BeadFrames
 
 TOLD = ("divergence", "error", "chance", "chance_95", "halves_ours", "halves_all_atom", "blocks")
+# Of a side; a few blocks are shuffled in a few ways, one of which is the division that was measured.
+_FEWEST = 4
 Values = Callable[[BeadFrames], np.ndarray]
 
 
@@ -54,8 +56,12 @@ def length(frames: BeadFrames, time_ps: float) -> int:
 
 
 def divergence(ours: np.ndarray, all_atom: np.ndarray) -> dict:
-    """Of distributions in blocks (n_blocks, ...): its standard error, what chance makes of it, of halves."""
-    chance = divergence_by_chance(ours, all_atom)
+    """Of distributions in blocks (n_blocks, ...): its standard error, what chance makes of it, of halves.
+
+    What cannot be told from so few blocks is nan.
+    """
+    enough = min(len(ours), len(all_atom)) >= _FEWEST
+    chance = divergence_by_chance(ours, all_atom) if enough else np.array([np.nan])
     return {
         "divergence": jensen_shannon(ours.mean(0), all_atom.mean(0)),
         "error": divergence_error(ours, all_atom) if min(len(ours), len(all_atom)) > 1 else float("nan"),

@@ -147,8 +147,8 @@ def _divergence(found: dict) -> str:
     error = "" if found["error"] is None else f" ± {found['error']:.3f}"
     halves = [number(found[f"halves_{side}"], 3) for side in ("ours", "all_atom")]
     return (
-        f"JSD {found['divergence']:.3f}{error} (by chance {found['chance']:.3f}, 95 %: "
-        f"{found['chance_95']:.3f}; halves: ours {halves[0]}, all-atom {halves[1]}; "
+        f"JSD {found['divergence']:.3f}{error} (by chance {number(found['chance'], 3)}, 95 %: "
+        f"{number(found['chance_95'], 3)}; halves: ours {halves[0]}, all-atom {halves[1]}; "
         f"{found['blocks'][0]} and {found['blocks'][1]} blocks of {found['block_ps']:g} ps)"
     )
 

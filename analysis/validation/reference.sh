@@ -11,18 +11,20 @@ mkdir -p "$1/labels" && cd "$1"
 export OMP_NUM_THREADS=1
 
 step() { [ -e "$1" ] || "${@:2}" -o "$1"; }
+# A folder gets its name when it is whole: a sampling that was ended on its way is done anew.
+sampled() { [ -e "$1" ] || { rm -rf "$1.part" && cgprot sample "${@:2}" -o "$1.part" && mv "$1.part" "$1"; }; }
 rows() { grep -v '^#' "$table"; }
 
 rows | while read -r name _; do
     [ "$name" != alanine_dipeptide ] || continue # its labels are no test: the model learns it
-    step "labels/$name" cgprot sample "$structures/$name.pdb" --temperature 300 500 --time-ps 6 \
+    sampled "labels/$name" "$structures/$name.pdb" --temperature 300 500 --time-ps 6 \
         --every-ps 0.5 --equilibrate-ps 4 --seed 11
     step "labels/$name.h5" cgprot label "labels/$name"/*K.trr --structure "labels/$name/system.pdb" \
         --name "$name" --every 3 --samples 20 --seed 13
 done
 
 rows | while read -r name time every platform; do
-    step "$name" cgprot sample "$structures/$name.pdb" --temperature 300 --time-ps "$time" \
+    sampled "$name" "$structures/$name.pdb" --temperature 300 --time-ps "$time" \
         --every-ps "$every" --equilibrate-ps 4 --platform "$platform" --seed 12
     step "${name}_300K.h5" cgprot map "$name/system.pdb" "$name/300K.trr" --name "$name"
 done

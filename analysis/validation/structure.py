@@ -1,7 +1,7 @@
 """Structure at the lowest temperature beside all-atom: φ/ψ, χ1, fluctuations and native contacts."""
 
 import numpy as np
-from blocks import TOLD, divergence, duration, in_blocks, length
+from blocks import TOLD, divergence, duration, in_blocks, interval, length
 from runs import Run, Task, after, native, reference, simulated
 from structure_figures import draw
 
@@ -92,18 +92,24 @@ def divergences(residues: list[str], ours: np.ndarray, all_atom: np.ndarray) -> 
 
 
 def fluctuations(ours: list[BeadFrames], all_atom: BeadFrames) -> dict:
-    """RMSF of every CA in windows as long as the shortest replica, as a longer one sees more motion."""
-    window_ps = min(duration(frames) for frames in (*ours, all_atom))
+    """RMSF of every CA in windows of equal time, as a longer one sees more motion.
+
+    A window is half the reference, so that its halves tell how well the RMSF is known, or the longest replica
+    if that is shorter. Replicas shorter than a window, as they stopped, give none.
+    """
+    window_ps = min(max(map(duration, ours)), interval(all_atom) * max(1, len(all_atom) // 2))
     mine = np.mean([each for frames in ours for each in _windows(frames, window_ps)], axis=0)
     theirs = np.array(_windows(all_atom, window_ps))
-    halves = _rmsf_of(all_atom, len(all_atom) // 2)[:2]
+    halves = np.array_split(theirs, 2)
     return {
         "window_ps": window_ps,
         "residues": names_of(all_atom.system, alpha_carbons(all_atom.system)),
         "ours": mine.tolist(),
         "all_atom": theirs.mean(0).tolist(),
         "correlation": correlation(mine, theirs.mean(0)),
-        "correlation_of_halves": correlation(*halves) if len(halves) == 2 else float("nan"),
+        "correlation_of_halves": correlation(*(half.mean(0) for half in halves))
+        if len(theirs) > 1
+        else np.nan,
     }
 
 
@@ -114,13 +120,9 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _windows(frames: BeadFrames, window_ps: float) -> list[np.ndarray]:
-    return _rmsf_of(frames, length(frames, window_ps))
-
-
-def _rmsf_of(frames: BeadFrames, n_frames: int) -> list[np.ndarray]:
-    """RMSF of every CA in windows of so many frames."""
+    """RMSF of every CA in windows of that time."""
     alpha, fit = alpha_carbons(frames.system), backbone(frames.system)
-    return [rmsf(window, alpha, fit) for window in cut(frames.positions, max(1, n_frames))]
+    return [rmsf(window, alpha, fit) for window in cut(frames.positions, length(frames, window_ps))]
 
 
 def _mean_and_spread(values: np.ndarray) -> list[float]:

@@ -2,7 +2,7 @@
 
 import math
 
-from text import DAMAGE, Rows, median, number
+from text import DAMAGE, Rows, median, median_of, number
 
 
 def targets(results: dict) -> Rows:
@@ -60,29 +60,34 @@ def _judge_stability(found: dict) -> Rows:
 
 
 def _judge_structure(found: dict) -> Rows:
-    rows: Rows = []
-    for protein in found["proteins"]:
-        if protein["lacks"]:
-            continue
-        name, maps, rmsf = protein["name"], protein["phi_psi"], protein["rmsf"]["correlation"]
-        apart = median(maps["divergence"])
-        chance = f"{apart} (by chance {median(maps['chance'])})"
-        rows += [
-            verdict(
-                f"{protein['name']}, φ/ψ JSD, median of residues", "≤ 0.05", chance, float(apart) <= 0.05
-            ),
-            verdict(f"{name}, RMSF correlation", "≥ 0.8", number(rmsf), (rmsf or 0.0) >= 0.8),
-        ]
-    return rows
+    return [row for protein in found["proteins"] for row in _judge_protein(protein)]
+
+
+def _judge_protein(protein: dict) -> Rows:
+    maps, fluctuations = (
+        f"{protein['name']}, φ/ψ JSD, median of residues",
+        f"{protein['name']}, RMSF correlation",
+    )
+    if protein["lacks"]:
+        lacks = f"no {protein['lacks']}"
+        return [verdict(maps, "≤ 0.05", lacks, False), verdict(fluctuations, "≥ 0.8", lacks, False)]
+    apart, rmsf = median_of(protein["phi_psi"]["divergence"]), protein["rmsf"]["correlation"]
+    reached = f"{number(apart, 3)} (by chance {median(protein['phi_psi']['chance'])})"
+    return [
+        verdict(maps, "≤ 0.05", reached, apart is not None and apart <= 0.05),
+        verdict(fluctuations, "≥ 0.8", number(rmsf), rmsf is not None and rmsf >= 0.8),
+    ]
 
 
 def _judge_free_energy(found: dict) -> Rows:
-    peptide = found["peptide"]
+    peptide, what = found["peptide"], "alanine dipeptide, φ/ψ JSD"
     if peptide["lacks"]:
-        return []
-    apart = peptide["divergence"]
-    reached = f"{apart:.3f} (by chance {peptide['chance']:.3f})"
-    return [verdict("alanine dipeptide, φ/ψ JSD", "≤ 0.02", reached, apart <= 0.02)]
+        return [verdict(what, "≤ 0.02", f"no {peptide['lacks']}", False)]
+    apart, stopped = peptide["divergence"], len(peptide["stops"])
+    reached = f"{apart:.3f} (by chance {number(peptide['chance'], 3)})"
+    if stopped:
+        reached += f", {stopped} of {peptide['replicas']} replicas stopped"
+    return [verdict(what, "≤ 0.02", reached, apart <= 0.02 and not stopped)]
 
 
 JUDGES = {

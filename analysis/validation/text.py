@@ -1,5 +1,7 @@
 """Numbers and tables in Markdown; what is not known is a dash."""
 
+import statistics
+
 Rows = list[list[str]]
 DAMAGE = ("broken_bonds", "chirality_flips", "cis_flips")
 
@@ -21,10 +23,12 @@ def times(values: list[float]) -> str:
     return f"{len(values)} × {low:g} ps" if low == high else f"{len(values)} × {low:g} to {high:g} ps"
 
 
+def median_of(values: list[float | None]) -> float | None:
+    """Of those that are numbers, if there are any."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
 def median(values: list[float | None]) -> str:
-    """Of those that are numbers."""
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return "–"
-    middle = len(known) // 2
-    return f"{(known[middle] + known[~middle]) / 2:.3f}"
+    """The same in words."""
+    return number(median_of(values), 3)

@@ -168,6 +168,30 @@ def test_proteins_weigh_the_same_in_the_error(worst, met):
     assert f"1.00 to {worst:.2f}; by frames 1.10" in row[2]
 
 
+@pytest.mark.parametrize(("apart", "met"), [(0.0500, "yes"), (0.0504, "no"), (None, "no")])
+def test_a_median_is_judged_before_it_is_rounded(apart, met):
+    maps = {"divergence": [apart, apart, 0.9, 0.01], "chance": [None]}
+    if apart is None:
+        maps["divergence"] = [None]
+    protein = {"name": "p", "lacks": "", "phi_psi": maps, "rmsf": {"correlation": 0.7996}}
+    first, second = targets.targets({"parts": {"structure": {"proteins": [protein]}}})
+    assert (first[3], second[3]) == (met, "no")
+    assert "None" not in first[2]
+
+
+def test_what_was_not_measured_is_not_met():
+    found = {"structure": {"proteins": [{"name": "p", "lacks": "all-atom reference"}]}}
+    found["free_energy"] = {"peptide": {"lacks": "run"}}
+    assert [row[2:] for row in targets.targets({"parts": found})] == [
+        ["no all-atom reference", "no"],
+        ["no all-atom reference", "no"],
+        ["no run", "no"],
+    ]
+    peptide = {"lacks": "", "divergence": 0.01, "chance": None, "stops": ["too hot"], "replicas": 8}
+    (row,) = targets.targets({"parts": {"free_energy": {"peptide": peptide}}})
+    assert row[2:] == ["0.010 (by chance –), 1 of 8 replicas stopped", "no"]
+
+
 def test_what_is_done_is_kept_and_goes_on(results, task):
     run = task.folder / "runs" / "chignolin" / "replica_000.dcd"
     before = run.read_bytes()
@@ -243,6 +267,21 @@ def test_fluctuations_are_those_of_equal_windows(frames):
     found = structure.fluctuations(pieces, some(frames, slice(0, 200)))
     assert found["window_ps"] == pytest.approx(25.0)
     np.testing.assert_allclose(found["ours"], found["all_atom"], rtol=1e-6)
+
+
+def test_a_replica_that_stopped_early_shortens_no_window(frames):
+    whole, reference = some(frames, slice(0, 100)), some(frames, slice(100, 180))
+    alone = structure.fluctuations([whole], reference)
+    assert alone["window_ps"] == pytest.approx(40.0)
+    assert structure.fluctuations([whole, some(frames, slice(0, 3))], reference) == alone
+
+
+def test_chance_is_not_told_of_a_few_blocks():
+    """Of one block a side every shuffle is the division that was measured."""
+    maps = np.random.default_rng(1).dirichlet(np.ones(36), size=8)
+    assert np.isnan(blocks.divergence(maps[:1], maps[1:2])["chance"])
+    assert np.isnan(blocks.divergence(maps[:5], maps[5:])["chance_95"])
+    assert 0 < blocks.divergence(maps[:4], maps[4:])["chance"] < 1
 
 
 def test_a_replica_that_stopped_early_gives_no_short_block(frames):
