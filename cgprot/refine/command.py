@@ -14,7 +14,7 @@ from cgprot.model.committee import load_committee
 from cgprot.model.potential import check_types
 from cgprot.refine.config import RefineConfig
 from cgprot.refine.proteins import Protein, prepare_proteins, refuse_held_out, save_proteins, saved_proteins
-from cgprot.refine.retrain import model_of, trained_run
+from cgprot.refine.retrain import model_of, trained_run, with_rate
 from cgprot.refine.rounds import refine_to_end
 from cgprot.train.config import recorded_config
 from cgprot.train.record import check_unchanged
@@ -36,10 +36,11 @@ def refine(
         if anything given cannot be used; `output` is not created then
     """
     check_new(output)
-    run = trained_run(run).resolve()
+    refined, run = run, trained_run(run).resolve()
     learnt = recorded_config(run)
     load_committee(run)
     check_unchanged(learnt, run)
+    config = with_rate(config, refined)
     proteins = prepare_proteins(structures, sequences, config)
     _refuse_unfit(proteins, model_of(run))
     refuse_held_out(proteins, learnt)
@@ -67,13 +68,15 @@ def resume_refine(output: Path) -> None:
     """
     record = read_run(output, "refine")
     try:
-        config, run, names = RefineConfig(**record["config"]), Path(record["run"]), list(record["proteins"])
+        run, names = Path(record["run"]), list(record["proteins"])
+        config = RefineConfig(**record["config"])
         expected = record["inputs"][str(model_of(run))]
     except (ValidationError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise StorageError(f"{output / RUN_FILE}: damaged ({reason}): restore it from a copy")
     if sha256_of(model_of(run)) != expected:
         raise InputError(f"{model_of(run)}: has changed since {output} was begun: restore it, or begin anew")
+    config = with_rate(config, run)  # of a folder that was begun when the rate was not recorded
     with locked(output):
         _to_end(output, run, names, config)
 

@@ -25,7 +25,8 @@ class RefineConfig(OpenmmConfig):
     largest_force : on a bead of a frame to learn from [kcal/mol/Å]; the loss counts squares, and a few
         frames in which atoms nearly overlap would spoil the fit to all others
     samples : of each label, see `cgprot.reference.label`
-    steps, learning_rate : of the training that ends a round; the rate is a third of the run's if None
+    steps, learning_rate : of the training that ends a round; the rate, if None, is a third of that of the
+        run that the refinement begins from, or that of the refinement that it goes on from
     share : of every pass over the data that the picked frames of all rounds make, about
     """
 

@@ -17,7 +17,7 @@ from cgprot.train.evaluate import force_errors
 from cgprot.train.loop import train
 from cgprot.train.record import ERRORS_FILE
 
-_RATE = 1 / 3  # of the run's own peak: the weights are good already
+_RATE = 1 / 3  # of the peak that the weights were trained with: they are good already
 
 
 def trained_run(folder: Path) -> Path:
@@ -40,6 +40,23 @@ def trained_run(folder: Path) -> Path:
     if not model.is_file():
         raise UsageError(f"{model}: not trained yet: finish it with cgprot train --resume {folder}")
     return Path(folder)
+
+
+def with_rate(config: RefineConfig, run: Path) -> RefineConfig:
+    """The configuration with the learning rate of all rounds, which is found once: a share of a share decays.
+
+    Parameters
+    ----------
+    run : what is refined; of a refinement its own rate is kept
+    """
+    if config.learning_rate is not None:
+        return config
+    record = read_run(run)
+    if record.get("verb") == "refine":
+        rate = with_rate(RefineConfig(**record["config"]), Path(record["run"])).learning_rate
+    else:
+        rate = _RATE * recorded_config(run).train.learning_rate
+    return config.model_copy(update={"learning_rate": rate})
 
 
 def model_of(run: Path) -> Path:
@@ -71,7 +88,12 @@ def retrain(run: Path, datasets: Sequence[Path], output: Path, config: RefineCon
 
 
 def next_config(run: Path, datasets: Sequence[Path], config: RefineConfig) -> RunConfig:
-    """The run's own configuration with new frames, the run's weights and a schedule of its own."""
+    """The run's own configuration with new frames, the run's weights and a schedule of its own.
+
+    Parameters
+    ----------
+    config : with a learning rate, see `with_rate`
+    """
     old = recorded_config(run)
     extra = [*old.data.extra, *(path.resolve() for path in datasets)]
     n_old, n_new = sum(map(count_frames, old.data.train)), sum(map(count_frames, extra))
@@ -79,7 +101,7 @@ def next_config(run: Path, datasets: Sequence[Path], config: RefineConfig) -> Ru
     settings = old.train.model_dump() | {
         "start": Path(run).resolve(),
         "steps": config.steps,
-        "learning_rate": config.learning_rate or _RATE * old.train.learning_rate,
+        "learning_rate": config.learning_rate,
         "warmup_steps": min(old.train.warmup_steps, config.steps // 10),
         "seed": old.train.seed + old.train.committee,  # other batches, and other members' than before
     }

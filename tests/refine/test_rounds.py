@@ -12,7 +12,7 @@ import torch
 
 from cgprot.errors import InputError, UnstableError
 from cgprot.files.dataset import read_dataset, write_dataset
-from cgprot.files.folder import read_run
+from cgprot.files.folder import amend_run, read_run
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.model.checkpoint import load_tensors
@@ -21,14 +21,15 @@ from cgprot.reference.structure import structure_from_sequence, topology_of
 from cgprot.refine import dynamics, labels, rounds
 from cgprot.refine.command import refine, resume_refine
 from cgprot.refine.config import RefineConfig
+from cgprot.refine.log import Round
 from cgprot.refine.pick import TRIP
 from cgprot.refine.proteins import prepare_proteins
-from cgprot.refine.retrain import trained_run
+from cgprot.refine.retrain import next_config, trained_run
 from cgprot.simulate import beginning
 from cgprot.simulate.forces import choose_forces
 from cgprot.simulate.minimise import minimise
 from cgprot.train import loop
-from cgprot.train.config import RunConfig
+from cgprot.train.config import RunConfig, recorded_config
 
 # Labels by this platform are the same to the last bit.
 CONFIG = RefineConfig(
@@ -198,3 +199,37 @@ def test_the_way_to_a_trip_is_the_runs_own(refined, run):
         steps = np.diff(one.time) < 0.0021
         jumps = np.linalg.norm(np.diff(one.positions, axis=0), axis=-1).max(axis=1)[steps]
         assert jumps[:-1].max() < 0.5  # Å in 2 fs
+
+
+def no_work(number, folder, run, proteins, config):
+    """A round that trips, and whose training does no step."""
+    shutil.copytree(run, folder / "train")
+    data = recorded_config(run).data
+    trained = next_config(run, data.train, config).model_copy(update={"data": data})
+    amend_run(folder / "train", config=trained.model_dump(mode="json"))
+    return Round(number, *[1] * (len(Round._fields) - 2), "")
+
+
+def rates(folder):
+    return [recorded_config(train).train.learning_rate for train in sorted(folder.glob("round_*/train"))]
+
+
+def test_the_learning_rate_is_a_third_of_the_runs_and_decays_no_further(run, tmp_path, monkeypatch):
+    """Neither from round to round, nor when a refinement is refined, nor where none is on record."""
+    monkeypatch.setattr(rounds, "one_round", no_work)
+    one, two, old = tmp_path / "one", tmp_path / "two", tmp_path / "old"
+    third = pytest.approx(recorded_config(run).train.learning_rate / 3)
+    config = CONFIG.model_copy(update={"learning_rate": None, "rounds": 3})
+    refine(run, [], [SEQUENCE], config, one)
+    assert rates(one) == [third] * 3
+    refine(one, [], [SEQUENCE], config, two)
+    assert rates(two) == [third] * 3
+    shutil.copytree(one, old)
+    (old / "rounds.csv").unlink()
+    for train in old.glob("round_*"):
+        shutil.rmtree(train)
+    amend_run(old, config=read_run(one)["config"] | {"learning_rate": None})
+    resume_refine(old)
+    assert rates(old) == [third] * 3
+    refine(old, [], [SEQUENCE], config, tmp_path / "three")
+    assert rates(tmp_path / "three") == [third] * 3
