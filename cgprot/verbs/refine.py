@@ -30,11 +30,15 @@ def add(verbs) -> None:
     )
     parser.add_argument("--samples", type=int, help="force samples per label, default 20")
     parser.add_argument("--steps", type=int, help="of the training in each round, default 2000")
-    parser.add_argument("--learning-rate", type=float, help="default: a third of the run's")
+    parser.add_argument(
+        "--learning-rate", type=float, help="peak of each round, default: a third of the run's"
+    )
     parser.add_argument(
         "--share", type=float, help="of each pass over the data that new frames make, default 0.25"
     )
     add_reference_options(parser)
+    # To be refused beside --resume, even a default must show that it was given; RefineConfig has them too.
+    parser.set_defaults(implicit=None, platform=None, workers=None, seed=None)
 
 
 def run(options) -> None:
@@ -43,7 +47,8 @@ def run(options) -> None:
     from cgprot.refine.config import RefineConfig
 
     if options.resume is not None:
-        if options.run or options.output or options.sequence:
+        given = {name for name, value in vars(options).items() if value not in (None, [])}
+        if given - {"verb", "handler", "resume"}:
             raise UsageError("--resume FOLDER goes on with its own run and options: give nothing else")
         resume_refine(options.resume)
         output = options.resume
