@@ -1,5 +1,6 @@
 """What holds frames of beads: a simulation's folder, a dataset, or a trajectory with its bead PSF."""
 
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,8 @@ from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError
 from cgprot.files.dataset import read_dataset
 from cgprot.files.folder import read_run
+from cgprot.files.growing import check_tail
+from cgprot.files.marks import read_marks
 from cgprot.files.psf import read_psf
 from cgprot.files.universe import read_positions
 
@@ -45,7 +48,7 @@ def read_sources(path: Path) -> list[Source]:
     Raises
     ------
     StorageError
-        if a file is missing or cannot be read
+        if a file is missing, cannot be read, or is shorter than the run left it
     InputError
         if it holds nothing that can be analysed
     """
@@ -66,14 +69,41 @@ def _read_run_folder(folder: Path) -> Source:
             f"{folder}: made by `cgprot {record.get('verb')}`: give a folder that `cgprot simulate` made"
         )
     system = read_psf(folder / "system.psf")
-    trajectories = sorted(folder.glob("replica_*.dcd"))
-    if not trajectories:
-        raise InputError(f"{folder}: no replica_*.dcd in it: let the simulation write a frame first")
     replicas = [
         _frames(system, folder / "system.psf", path, _temperature(record, replica))
-        for replica, path in enumerate(trajectories)
+        for replica, path in enumerate(_trajectories(folder, record))
     ]
     return Source(folder.resolve().name, replicas, record)
+
+
+def _trajectories(folder: Path, record: dict) -> list[Path]:
+    """That of every replica of the run, in their order, none cut short."""
+    found = sorted(folder.glob("replica_*.dcd"))
+    if not found:
+        raise InputError(f"{folder}: no replica_*.dcd in it: let the simulation write a frame first")
+    n_replicas = record.get("config", {}).get("replicas", len(found))
+    expected = [folder / f"replica_{replica:03d}.dcd" for replica in range(n_replicas)]
+    _refuse_shorter(folder, expected)
+    for path in sorted(set(found) - set(expected)):
+        raise InputError(f"{path}: not of the run, which has {n_replicas} replicas: move it elsewhere")
+    return expected
+
+
+def _refuse_shorter(folder: Path, trajectories: list[Path]) -> None:
+    """What a run wrote behind its checkpoint may be there or not: it may be going on, or was killed."""
+    marks = read_marks(folder)
+    if marks is None:
+        print(
+            f"{folder}: no checkpoint to be read: nothing tells if a trajectory lacks frames", file=sys.stderr
+        )
+    for path in trajectories:
+        try:
+            if not path.is_file():
+                raise StorageError(f"{path}: missing: restore it from a copy")
+            if marks and path.name in marks:
+                check_tail(path, marks[path.name])
+        except StorageError as error:
+            raise StorageError(f"{error}, or give the trajectories one by one")
 
 
 def _temperature(record: dict, replica: int) -> float | None:

@@ -15,11 +15,9 @@ from safetensors.numpy import save
 from cgprot.errors import StorageError
 from cgprot.files.folder import write_whole
 from cgprot.files.growing import Mark
+from cgprot.files.marks import CHECKPOINT, PREVIOUS_CHECKPOINT, STATE_KEY
 
-CHECKPOINT = "checkpoint.safetensors"
-PREVIOUS_CHECKPOINT = "checkpoint.previous.safetensors"
 _NEXT_CHECKPOINT = "checkpoint.next.safetensors"
-STATE_KEY = "cgprot_state"
 _ARRAYS = ("positions", "velocities", "temperature")
 
 
