@@ -227,10 +227,11 @@ def read_dataset(path: Path) -> dict[str, BeadFrames]:
     Raises
     ------
     StorageError
-        if the file cannot be opened
+        if the file is missing or cannot be opened
     InputError
         if it is not a dataset of beads
     """
+    _refuse_missing(path)
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("layout") != LAYOUT:
@@ -244,12 +245,18 @@ def read_dataset(path: Path) -> dict[str, BeadFrames]:
 
 def count_frames(path: Path) -> int:
     """The number of frames in a dataset, of which nothing else is read."""
+    _refuse_missing(path)
     try:
         with h5py.File(path, "r") as file:
             temperatures = [file[p][t] for p in file for t in file[p] if t not in ("z", "beads")]
             return sum(len(group[replica]["coords"]) for group in temperatures for replica in group)
     except (OSError, KeyError) as error:
         raise StorageError(f"{path}: could not be read ({error}): check the path")
+
+
+def _refuse_missing(path: Path) -> None:
+    if not Path(path).is_file():  # HDF5 says it with an error number and the flags of a call
+        raise StorageError(f"{path}: no such file: check the path")
 
 
 def _read_protein(group: h5py.Group):

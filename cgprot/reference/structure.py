@@ -68,7 +68,8 @@ def load_structure(path: Path) -> Structure:
         fixer = PDBFixer(filename=str(path))
         names = _names_in_file(path)
     except Exception as error:  # PDBFixer and OpenMM raise many types, AttributeError included
-        raise InputError(f"{path}: not a PDB or mmCIF structure ({_first_line(error)}): check the file")
+        reason = _first_line(error) if _names_atoms(path) else "no atoms in it"
+        raise InputError(f"{path}: not a PDB or mmCIF structure ({reason}): check the file")
     _tell_alternatives(path)
     _refuse_unknown(path, fixer)
     _refuse_not_finite(path, fixer)
@@ -111,6 +112,12 @@ def structure_from_sequence(sequence: str) -> Structure:
 def _first_line(error: Exception) -> str:
     """What went wrong, without OpenMM's advice after it."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].split(".  ")[0]
+
+
+def _names_atoms(path: Path) -> bool:
+    """Whether a file has atoms at all; without any, parsers fail in words of their insides."""
+    text = path.read_text(errors="replace")
+    return "_atom_site." in text or any(line.startswith(("ATOM", "HETATM")) for line in text.splitlines())
 
 
 def _names_in_file(path: Path) -> dict[tuple[str, str], str]:

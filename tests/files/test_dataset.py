@@ -6,7 +6,7 @@ import pytest
 
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, StorageError
-from cgprot.files.dataset import read_dataset, write_dataset
+from cgprot.files.dataset import count_frames, read_dataset, write_dataset
 
 
 @pytest.fixture
@@ -86,3 +86,9 @@ def test_other_files_are_refused(tmp_path, path):
         del file["cln/beads/mass"]
     with pytest.raises(InputError, match="incomplete"):
         read_dataset(path)
+
+
+@pytest.mark.parametrize("read", [read_dataset, count_frames])
+def test_a_missing_file_is_named_in_plain_words(tmp_path, read):
+    with pytest.raises(StorageError, match=r"none.h5: no such file: check the path$"):
+        read(tmp_path / "none.h5")

@@ -76,6 +76,14 @@ def test_wrong_structures_are_refused(examples, tmp_path, before, after, error, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["", "END\n"])
+def test_a_file_without_atoms_is_refused_in_plain_words(tmp_path, content):
+    path = tmp_path / "none.pdb"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"none.pdb: not a PDB or mmCIF structure \(no atoms in it\)"):
+        load_structure(path)
+
+
 HOH = "HETATM   23  O   HOH A   4       9.000   9.000   9.000  1.00  0.00           O  \n"
 
 
