@@ -71,7 +71,7 @@ class DcdFile:
             if not 0 <= number <= _LARGEST:
                 raise InputError(f"{path}: {name} {number:.6g} does not fit into a DCD: keep it below 2**31")
         header = _header(n_beads, interval_steps, timestep_ps, start_step, cell is not None)
-        return cls(GrowingFile.create(path, header), n_beads, interval_steps, cell=cell)
+        return cls(GrowingFile.create(path, header, amended=True), n_beads, interval_steps, cell=cell)
 
     @classmethod
     def reopen(cls, path: Path, mark: Mark) -> "DcdFile":

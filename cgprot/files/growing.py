@@ -8,13 +8,21 @@ from typing import IO, NamedTuple
 
 from cgprot.errors import StorageError
 
+_CHUNK = 2**20  # bytes read at once
+
 
 class Mark(NamedTuple):
-    """Where a file stood: its bytes, the last of them that came at once, and their CRC-32."""
+    """Where a file stood: its bytes, the last of them that came at once, and their CRC-32.
+
+    `body` is the CRC-32 of all that follows the first `head` bytes, which may be amended; None in marks that
+    are older than it.
+    """
 
     size: int
     tail: int
     crc: int
+    head: int = 0
+    body: int | None = None
 
 
 class GrowingFile:
@@ -34,9 +42,10 @@ class GrowingFile:
         self._synced = False
 
     @classmethod
-    def create(cls, path: Path, head: bytes) -> "GrowingFile":
-        """A new file that begins with `head`."""
-        file = cls(path, Mark(len(head), 0, 0))  # the head may still be amended
+    def create(cls, path: Path, head: bytes, amended: bool = False) -> "GrowingFile":
+        """A new file that begins with `head`, which `sync` may amend if so said."""
+        body = (len(head), 0) if amended else (0, zlib.crc32(head))
+        file = cls(path, Mark(len(head), 0, 0, *body))
         file._change("wb", lambda stream: stream.write(head))
         return file
 
@@ -65,7 +74,8 @@ class GrowingFile:
 
         self._synced = False
         self._change("rb+", write)
-        self.mark = Mark(end + len(piece), len(piece), zlib.crc32(piece))
+        body = None if self.mark.body is None else zlib.crc32(piece, self.mark.body)
+        self.mark = Mark(end + len(piece), len(piece), zlib.crc32(piece), self.mark.head, body)
 
     def sync(self, head: dict[int, bytes] | None = None) -> None:
         """Bring what is new to the disk; `head` are bytes of the head to overwrite, by their place."""
@@ -111,3 +121,23 @@ def check_tail(path: Path, mark: Mark) -> None:
         raise StorageError(
             f"{path}: changed before byte {mark.size}, where its checkpoint was: restore it from a copy"
         )
+
+
+def check_body(path: Path, mark: Mark) -> None:
+    """Nothing if all that was ever added to a file, up to `mark`, is as it was written.
+
+    Raises
+    ------
+    StorageError
+        otherwise
+    """
+    check_tail(path, mark)
+    if mark.body is None:
+        return
+    found, left = 0, mark.size - mark.head
+    with open(path, "rb") as stream:
+        stream.seek(mark.head)
+        while piece := stream.read(min(_CHUNK, left)):
+            found, left = zlib.crc32(piece, found), left - len(piece)
+    if found != mark.body:
+        raise StorageError(f"{path}: changed since it was written: restore it from a copy")

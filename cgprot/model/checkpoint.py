@@ -17,6 +17,7 @@ from cgprot.model.potential import ModelConfig, Potential
 from cgprot.shipped import shipped
 
 MODEL_FILE = "model.safetensors"
+METADATA_KEY = "cgprot"  # in the head of a file of `save_tensors`
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -32,7 +33,7 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict) -> None:
     """Write tensors with JSON-ready metadata and their SHA-256."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = {"cgprot": json.dumps(metadata), "sha256": tensors_sha256(stored)}
+    record = {METADATA_KEY: json.dumps(metadata), "sha256": tensors_sha256(stored)}
     save_file(stored, str(path), metadata=record)
 
 
@@ -48,7 +49,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         with safe_open(str(path), framework="pt") as stream:
             record = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        metadata, expected = json.loads(record["cgprot"]), record["sha256"]
+        metadata, expected = json.loads(record[METADATA_KEY]), record["sha256"]
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not a model of cgprot ({error}): take it anew from its source")
     if tensors_sha256(tensors) != expected:

@@ -1,6 +1,7 @@
 """Files against the hashes that were recorded when they were written or read."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 from cgprot.errors import CgprotError, InputError, StorageError, UsageError
 from cgprot.files.dcd import check_dcd
 from cgprot.files.folder import RUN_FILE, read_run, sha256_of
-from cgprot.files.growing import check_tail
-from cgprot.model.checkpoint import load_tensors, model_path
+from cgprot.files.growing import check_body
+from cgprot.model.checkpoint import METADATA_KEY, load_tensors, model_path
 from cgprot.simulate.record import SYSTEM_PSF
+from cgprot.simulate.restraints import RESTRAINTS_FILE
 from cgprot.simulate.state import CHECKPOINT, STATE_KEY, load_checkpoint
 
 
@@ -26,7 +28,8 @@ def verify(path: Path) -> Iterator[Checked]:
     """Every file below `path` that carries or is named by a hash, one after the other.
 
     Weights and checkpoints carry their own. run.json names what a run read; the checkpoint of a simulation
-    tells how far its trajectories and tables reach, the bytes that they end in, and the hash of its beads.
+    tells how far its trajectories and tables reach, the CRC-32 of what was added to them, and the hash of its
+    beads.
 
     Raises
     ------
@@ -39,14 +42,13 @@ def verify(path: Path) -> Iterator[Checked]:
     if not path.exists():
         raise StorageError(f"{path}: no such file or folder: check the path")
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    tensors = [file for file in files if file.suffix == ".safetensors"]
-    runs = [file for file in files if file.name == RUN_FILE]
-    if not runs and not tensors:
+    found: Checked | None = None
+    for file in files:
+        looks = _own if file.suffix == ".safetensors" else _inputs if file.name == RUN_FILE else None
+        for found in looks(file) if looks else ():
+            yield found
+    if not found:
         raise UsageError(f"{path}: nothing here has a hash: give weights or the folder of a run")
-    for file in tensors:
-        yield from _own(file)
-    for file in runs:
-        yield from _inputs(file)
 
 
 def _found(path: Path, check: Callable[[], object]) -> Checked:
@@ -58,16 +60,21 @@ def _found(path: Path, check: Callable[[], object]) -> Checked:
 
 
 def _own(file: Path) -> Iterator[Checked]:
-    """Weights or a checkpoint against the hash inside, and what a simulation's newest one counts on."""
+    """Weights or a checkpoint against the hash inside, and what a simulation's newest one counts on.
+
+    Tensors of other programs have no hash, and are passed over.
+    """
     try:
         with safe_open(str(file), framework="numpy") as stream:
-            of_simulation = STATE_KEY in (stream.metadata() or {})
+            kinds = (stream.metadata() or {}).keys() & {METADATA_KEY, STATE_KEY}
     except (OSError, SafetensorError) as error:
         yield Checked(file, f"could not be read ({error}): restore it from a copy")
         return
-    found = _found(file, lambda: load_checkpoint(file) if of_simulation else load_tensors(file))
+    if not kinds:
+        return
+    found = _found(file, partial(load_checkpoint if STATE_KEY in kinds else load_tensors, file))
     yield found
-    if of_simulation and file.name == CHECKPOINT and not found.wrong:
+    if STATE_KEY in kinds and file.name == CHECKPOINT and not found.wrong:
         yield from _counted_on(file)
 
 
@@ -75,26 +82,35 @@ def _counted_on(file: Path) -> Iterator[Checked]:
     checkpoint = load_checkpoint(file)
     for name, mark in checkpoint.files.items():
         grown = file.with_name(name)
-        if name.endswith(".dcd"):
-            found = _found(grown, lambda grown=grown, mark=mark: check_dcd(grown, mark))  # type: ignore[misc]
-            if found.wrong:
-                yield found
-                continue
-        yield _found(grown, lambda grown=grown, mark=mark: check_tail(grown, mark))  # type: ignore[misc]
-    beads = file.with_name(SYSTEM_PSF)
-    yield _found(beads, lambda: _same(beads, checkpoint.system_sha256))
+        frames = _found(grown, partial(check_dcd, grown, mark)) if name.endswith(".dcd") else Checked(grown)
+        yield frames if frames.wrong else _found(grown, partial(check_body, grown, mark))
+    yield _hashed(file.with_name(SYSTEM_PSF), checkpoint.system_sha256)
 
 
 def _inputs(file: Path) -> Iterator[Checked]:
-    """What run.json says that the run read; a relative path may count from here or from the run's folder."""
-    record = read_run(file.parent)
-    for name, sha256 in record.get("inputs", {}).items():
-        places = [Path(name), file.parent / name]
-        place = next((place for place in places if place.exists()), places[0])
-        yield _found(place, lambda place=place, sha256=sha256: _same(place, sha256))  # type: ignore[misc]
-    model = record.get("model")
+    """What run.json says that the run read."""
+    record: dict = {}
+    found = _found(file, lambda: record.update(read_run(file.parent)))
+    if found.wrong:
+        yield found
+        return
+    for name, sha256 in _entries(record.get("inputs")):
+        # A relative path may count from where the run was started, from here, or from the run's folder.
+        places = [place for place in (Path(name), file.parent / name) if place.is_file()] or [Path(name)]
+        yield min((_hashed(place, sha256) for place in places), key=lambda each: bool(each.wrong))
+    model, restraints = record.get("model"), record.get("restraints")
     if isinstance(model, dict) and {"name", "sha256"} <= model.keys():
         yield _found(Path(model["name"]), lambda: _same(model_path(model["name"]), model["sha256"]))
+    if isinstance(restraints, dict) and "sha256" in restraints:
+        yield _hashed(file.with_name(RESTRAINTS_FILE), restraints["sha256"])
+
+
+def _entries(inputs: object) -> list[tuple[str, str]]:
+    return list(inputs.items()) if isinstance(inputs, dict) else []
+
+
+def _hashed(path: Path, sha256: str) -> Checked:
+    return _found(path, lambda: _same(path, sha256))
 
 
 def _same(path: Path, sha256: str) -> None:

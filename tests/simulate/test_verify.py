@@ -1,19 +1,24 @@
 """Files against their hashes: a changed bit in any file that is on record is found, and in no other."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from chain import chain_start, chain_system
+from safetensors.torch import save_file
 
 from cgprot.cli import main
+from cgprot.errors import UsageError
 from cgprot.files.folder import RUN_FILE, write_run
+from cgprot.files.growing import Mark
 from cgprot.files.psf import write_psf
 from cgprot.files.universe import write_pdb
 from cgprot.model.checkpoint import save_model
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.simulate.command import Beginning, start_run
 from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.state import CHECKPOINT, load_checkpoint, save_checkpoint
 from cgprot.simulate.verify import verify
 
 
@@ -56,6 +61,8 @@ def test_nothing_is_wrong_with_a_new_run(run, capsys):
     [
         ("run/replica_001.dcd", -1, {"replica_001.dcd"}),
         ("run/replica_000.dcd", 4, {"replica_000.dcd"}),
+        ("run/replica_000.dcd", 300, {"replica_000.dcd"}),
+        ("run/log.csv", 60, {"log.csv"}),
         ("run/system.psf", 30, {"system.psf"}),
         ("run/log.csv", -3, {"log.csv"}),
         ("run/checkpoint.safetensors", -1, {"checkpoint.safetensors"}),
@@ -77,6 +84,36 @@ def test_what_is_gone_is_told(run, capsys):
     said = capsys.readouterr().out
     assert "2 of them not as they were" in said
     assert "bring it back" in said
+
+
+def test_a_record_that_cannot_be_read_hides_nothing(run):
+    (run / RUN_FILE).write_text("[1]")
+    flip(run / "system.psf", 30)
+    assert wrong(run) == {RUN_FILE, "system.psf"}
+    (run / RUN_FILE).write_text('{"inputs": ["x"]}')
+    assert wrong(run) == {"system.psf"}
+
+
+def test_edited_restraints_are_found(run):
+    (run / "restraints.json").write_text("{}")
+    record = json.loads((run / RUN_FILE).read_text()) | {"restraints": {"sha256": "0" * 64}}
+    (run / RUN_FILE).write_text(json.dumps(record))
+    assert wrong(run) == {"restraints.json"}
+
+
+def test_tensors_of_others_are_passed_over(run):
+    save_file({"x": torch.zeros(1)}, str(run / "other.safetensors"))
+    assert wrong(run) == set()
+    with pytest.raises(UsageError, match="nothing here has a hash"):
+        wrong(run / "other.safetensors")
+
+
+def test_a_mark_of_an_older_checkpoint_still_holds_for_its_tail(run):
+    checkpoint = load_checkpoint(run / CHECKPOINT)
+    old = {name: Mark(*mark[:3]) for name, mark in checkpoint.files.items()}
+    save_checkpoint(run / CHECKPOINT, replace(checkpoint, files=old))
+    flip(run / "replica_000.dcd", -1)
+    assert wrong(run) == {"replica_000.dcd"}
 
 
 def test_weights_alone_and_runs_below(run):
