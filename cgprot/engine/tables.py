@@ -20,11 +20,10 @@ from torch import Tensor
 
 from cgprot.engine.network import Network
 from cgprot.errors import InputError
-from cgprot.model.checkpoint import load_tensors, save_tensors, tensors_sha256
+from cgprot.model.checkpoint import ENGINE_KIND, load_tensors, save_tensors, tensors_sha256
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.model.radial import cosine_cutoff
 
-KIND = "compressed"
 # What a file must hold; the arrays of `cgprot.engine.network.Network` but for those derived from others.
 WEIGHTS = tuple(name for name in Network._fields if not name.endswith("_back"))
 
@@ -126,7 +125,7 @@ def save_compressed(path: Path, compressed: CompressedPotential, metadata: Mappi
     """Write a compressed potential; `metadata` is that of the model that it came from."""
     record = {
         **metadata,
-        "kind": KIND,
+        "kind": ENGINE_KIND,
         "config": compressed.config.model_dump(),
         "model_sha256": compressed.model_sha256,
         "errors": compressed.errors,
@@ -138,7 +137,7 @@ def holds_compressed(path: Path) -> bool:
     """Whether a file says that it is one of `save_compressed`; it may be damaged all the same."""
     try:
         with safe_open(str(path), framework="pt") as stream:
-            return json.loads((stream.metadata() or {})["cgprot"]).get("kind") == KIND
+            return json.loads((stream.metadata() or {})["cgprot"]).get("kind") == ENGINE_KIND
     except (OSError, SafetensorError, KeyError, ValueError, AttributeError):
         return False
 
@@ -152,7 +151,7 @@ def load_compressed(path: Path) -> tuple[CompressedPotential, dict]:
         if the file is damaged or holds something else
     """
     tensors, metadata = load_tensors(path)
-    if metadata.get("kind") != KIND:
+    if metadata.get("kind") != ENGINE_KIND:
         raise InputError(f"{path}: not a compressed potential: make one with cgprot export --to engine")
     try:
         config = ModelConfig(**metadata["config"])

@@ -18,6 +18,7 @@ from cgprot.shipped import shipped
 
 MODEL_FILE = "model.safetensors"
 METADATA_KEY = "cgprot"  # in the head of a file of `save_tensors`
+ENGINE_KIND = "compressed"  # what a file of the engine says that it holds; see cgprot.engine.tables
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -122,6 +123,8 @@ def load_model(name_or_path: str | Path, dtype: torch.dtype | None = torch.float
     """
     path = model_path(name_or_path)
     tensors, metadata = load_tensors(path)
+    if metadata.get("kind") == ENGINE_KIND:
+        raise InputError(f"{path}: an engine file, for simulate alone: give the model that it came from")
     try:
         potential = Potential(ModelConfig(**metadata["config"])).to(dtype or tensors["energy_scale"].dtype)
         potential.load_state_dict(tensors)

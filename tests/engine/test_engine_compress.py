@@ -74,6 +74,14 @@ def test_damaged_or_foreign_files_are_refused(tmp_path):
         load_compressed(path)
 
 
+def test_where_a_network_is_wanted_the_file_is_refused_by_its_name(call, tmp_path, examples):
+    path = tmp_path / "fast.safetensors"
+    save_compressed(path, tabulate(potential_of(), 64), {})
+    code, _, err = call("evaluate", path, examples / "chignolin_300K.h5")
+    assert (code, err.count("\n")) == (3, 1)
+    assert "fast.safetensors: an engine file, for simulate alone: give the model" in err
+
+
 def test_only_tensornet_is_compressed():
     potential = potential_of()
     potential.network = torch.nn.Identity()
