@@ -36,6 +36,6 @@ peptides=(--sequence ACE-LYS-PHE-ASN-GLY-VAL-TRP-GLU-ILE-NME ACE-ALA-GLN-TYR-PRO
 done_or_goes_on reached refine small-thermal $(sed "s|.*|$structures/&.pdb|" "$here/reached.txt") "${peptides[@]}" \
     --rounds 1 --temperature 300 400 --time-ps 20 --replicas 1 --every-ps 0.5 --frames-per-round 220 \
     --steps 50 --share 0.15 --seed 2
-for stage in small-long small-last base base-thermal base-more; do
+for stage in small-long small-last small-torsions base base-thermal base-more; do
     done_or_goes_on "$stage" train "$stage.toml"
 done

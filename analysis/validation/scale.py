@@ -21,7 +21,7 @@ class Dynamics(_Table):
     temperatures: list[float] = Field(min_length=1)  # K
     replicas: int = Field(ge=1)  # at each temperature
     timestep_fs: float = 2.0
-    output_every_ps: float = 0.5
+    output_every_ps: float = 0.2
     minimise: bool = False  # the starts are warm frames
     engine: Literal["compressed", "network"] = "compressed"
     seed: int = 7

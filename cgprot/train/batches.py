@@ -14,6 +14,8 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError
 from cgprot.files.dataset import read_dataset
 from cgprot.model.graph import Graph, build_graph, join_graphs
+from cgprot.train.torsions import NAME as TORSIONS
+from cgprot.train.torsions import Torsions, join_torsions, torsions_of
 
 Item = TypeVar("Item")
 
@@ -27,6 +29,7 @@ class Frame(NamedTuple):
     force_noise: Tensor  # (n_beads, 3) [kcal/mol/Å], standard error, NaN where it is not known
     targets: Mapping[str, Tensor]  # further labels, (1, ...) of the frame or (n_beads, ...) of its beads
     composition: int  # which of the different sets of bead types, counted from 0
+    torsions: Torsions | None = None  # if forces along them are learned; shared by the frames of an entry
 
 
 class Batch(NamedTuple):
@@ -37,6 +40,7 @@ class Batch(NamedTuple):
     force_noise: Tensor  # (n_total, 3) [kcal/mol/Å]
     targets: Mapping[str, Tensor]  # (n_systems, ...) or (n_total, ...)
     composition: Tensor  # (n_systems,)
+    torsions: Torsions | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
@@ -48,6 +52,7 @@ class Batch(NamedTuple):
             self.force_noise.to(device),
             {name: target.to(device) for name, target in self.targets.items()},
             self.composition.to(device),
+            self.torsions and self.torsions.to(device),
         )
 
 
@@ -129,7 +134,7 @@ def prepare_frames(
     """
     for entry, frames in entries.items():
         for name in targets:
-            if name not in frames.properties:
+            if name not in frames.properties and name != TORSIONS:
                 raise InputError(
                     f"{entry}: no {name} among its labels: leave out loss.{name}, or choose other data"
                 )
@@ -139,8 +144,10 @@ def prepare_frames(
         prepared = []
         for entry, frames in entries.items():
             labels = _targets(frames, targets, shifts.get(compositions[entry], 0.0))
+            own = torsions_of(frames.system.bonds, frames.system.n_beads) if TORSIONS in targets else None
             for number in range(len(frames)):
-                prepared.append(_prepare(entry, frames, number, cutoff, labels, compositions[entry]))
+                frame = _prepare(entry, frames, number, cutoff, labels, compositions[entry])
+                prepared.append(_with_torsions(frame, own) if own else frame)
                 bar.update()
     return prepared
 
@@ -165,6 +172,8 @@ def _targets(frames: BeadFrames, names: Sequence[str], energy_mean: float) -> di
     """(n_frames, 1 or n_beads, ...) by name."""
     labels = {}
     for name in names:
+        if name == TORSIONS:  # made of the forces, frame by frame
+            continue
         values = np.asarray(frames.properties[name], dtype=np.float64)
         values = values - energy_mean if name == "energy" else values
         labels[name] = values if name.startswith("bead_") else values[:, None]
@@ -206,15 +215,22 @@ def _prepare(
     )
 
 
+def _with_torsions(frame: Frame, torsions: Torsions) -> Frame:
+    label = torsions.project(frame.graph.positions, frame.forces)
+    return frame._replace(targets={**frame.targets, TORSIONS: label}, torsions=torsions)
+
+
 def join_frames(frames: Sequence[Frame]) -> Batch:
     """One batch of frames, of one system or of many."""
     graph = join_graphs([frame.graph for frame in frames])
+    torsions = [frame.torsions for frame in frames if frame.torsions is not None]
     return Batch(
         graph=graph._replace(edges=graph.edges.long()),
         forces=torch.cat([frame.forces for frame in frames]),
         force_noise=torch.cat([frame.force_noise for frame in frames]),
         targets={name: torch.cat([f.targets[name] for f in frames]) for name in frames[0].targets},
         composition=torch.tensor([frame.composition for frame in frames]),
+        torsions=join_torsions(torsions, [len(frame.forces) for frame in frames]) if torsions else None,
     )
 
 

@@ -135,7 +135,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_loss(self) -> "RunConfig":
-        known = {"forces", "energy", *self.model.outputs}
+        known = {"forces", "energy", "torsions", *self.model.outputs}
         for name in self.loss:
             if name not in known:
                 raise ValueError(f"loss.{name}: the model has no such output: add it to model.outputs")

@@ -2,9 +2,10 @@
 
     L = Σ_k w_k <a (p_k - l_k)²> / σ_k²
 
-over all that is learned: forces, and energies or other outputs p_k with labels l_k. σ_k is the root mean
-square of the training labels, so that each term is the part of the signal that is not explained; the
-weights w_k are the configuration's. a is 1, or for forces 1/(noise² + s²), in units of its mean over the
+over all that is learned: forces, the forces along torsions (`cgprot.train.torsions`), and energies or other
+outputs p_k with labels l_k. σ_k is the root mean square of the training labels, so that each term is the part
+of the signal that is not explained; the weights w_k are the configuration's. a is 1, or for forces
+1/(noise² + s²), in units of its mean over the
 training data: a label counts by its own standard error beside the error s that the model keeps anyway.
 
 Energies are defined up to a constant of each composition: see `cgprot.train.constants`.
@@ -56,7 +57,7 @@ class Objective(NamedTuple):
             square = residuals[name].square()
             if name == "forces" and self.noise_weighting is not None:
                 square = square * (noise_weight(force_noise, self.noise_weighting) / self.mean_noise_weight)
-            terms.append(weight * square.sum() / (components[name] * self.signals[name] ** 2))
+            terms.append(weight * square.sum() / (max(components[name], 1) * self.signals[name] ** 2))
         return torch.stack(terms).sum()
 
     def score(self, rmse: Mapping[str, float]) -> float:
@@ -99,8 +100,8 @@ def objective_for(
 def _signal(labels: Sequence[Tensor], name: str) -> float:
     """Root mean square of all labels."""
     signal = torch.cat([label.reshape(-1) for label in labels]).double().square().mean().sqrt().item()
-    if signal == 0:
-        raise InputError(f"all training labels of {name} are zero: make others, with `cgprot label` say")
+    if not signal > 0:  # of no label at all it is not a number
+        raise InputError(f"no training label of {name} but zeros: make others, with `cgprot label` say")
     return signal
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from cgprot.model.potential import Potential
 from cgprot.train.batches import Batch, Frame, join_frames
 from cgprot.train.loss import ForceErrors
+from cgprot.train.torsions import NAME as TORSIONS
 from cgprot.train.world import World
 
 BATCH_FRAMES = 8
@@ -64,7 +65,10 @@ def compared(
     values: Mapping[str, Tensor], batch: Batch, names: Sequence[str]
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Prediction, label and the label's standard error by name."""
-    pairs = {name: (values[name], batch.targets[name]) for name in names if name != "forces"}
+    predicted = dict(values)
+    if batch.torsions is not None:
+        predicted[TORSIONS] = batch.torsions.project(batch.graph.positions, values["forces"])
+    pairs = {name: (predicted[name], batch.targets[name]) for name in names if name != "forces"}
     others = {name: (p, label, torch.full_like(label, torch.nan)) for name, (p, label) in pairs.items()}
     return {"forces": (values["forces"], batch.forces, batch.force_noise)} | others
 
