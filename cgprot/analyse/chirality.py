@@ -58,3 +58,21 @@ def chirality_flips(positions: np.ndarray, reference: np.ndarray, centres: np.nd
     (n_frames, n_centres) bool
     """
     return chirality(positions, centres) != chirality(reference[None], centres)
+
+
+def d_residues(positions: np.ndarray, system: BeadSystem) -> list[str]:
+    """The residues that are D amino acids, "TYR 1": those with CB on the other side of N, CA and C.
+
+    Parameters
+    ----------
+    positions : (n_beads, 3) [Å]
+    """
+    found = []
+    for index in np.unique(system.residue_index):
+        own = np.flatnonzero(system.residue_index == index)
+        at = {str(system.bead_name[bead]): positions[bead] for bead in own}
+        if {"N", "CA", "C", "CB"} <= at.keys():
+            n, c, side = (at[name] - at["CA"] for name in ("N", "C", "CB"))
+            if np.dot(side, np.cross(n, c)) < 0:
+                found.append(f"{system.residue_name[own[0]]} {system.residue_id[own[0]]}")
+    return found

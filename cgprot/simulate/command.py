@@ -1,11 +1,13 @@
 """`cgprot simulate`: a structure and a model by name become a run folder."""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
+from cgprot.analyse.chirality import d_residues
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
@@ -96,6 +98,7 @@ def start_run(
     potential, metadata = load(model)
     start = _start(beginning, metadata["mapping"])
     check_mapping(metadata, start.system)
+    _say_if_mirrored(start)
     if len(start) > 1 and config.replicas == 1:
         config = _with(config, replicas=len(start))
     refuse_other_number(start, config)
@@ -130,6 +133,16 @@ def start_run(
             texts[RESTRAINTS_FILE] = text
             record["restraints"] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
         simulate(start, all_forces, config, output, record, [*beginning.files, file], texts)
+
+
+def _say_if_mirrored(start: BeadFrames) -> None:
+    mirrored = d_residues(start.positions[0], start.system)
+    if mirrored and is_first():
+        print(
+            f"cgprot simulate: D amino acids in the start ({', '.join(mirrored)}): no shipped model learnt any, "
+            "and one of group O(3) cannot tell them from L",
+            file=sys.stderr,
+        )
 
 
 def _start(beginning: Beginning, mapping: str) -> BeadFrames:

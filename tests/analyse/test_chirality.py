@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cgprot.analyse.chirality import chirality, chirality_flips, stereocentres
+from cgprot.analyse.chirality import chirality, chirality_flips, d_residues, stereocentres
 
 from .peptide import bead_system, peptide
 
@@ -79,3 +79,11 @@ def test_bond_lengths_and_angles_cannot_see_a_reflection(valines):
     mirrored = positions * [1, 1, -1]
     distances = [np.linalg.norm(p[:, None] - p[None], axis=-1) for p in (positions, mirrored)]
     assert distances[0] == pytest.approx(distances[1])
+
+
+def test_d_residues_are_named(valines):
+    system, positions = valines
+    assert d_residues(positions, system) == []
+    assert d_residues(inverted_substituents(positions, system, 2), system) == ["VAL 2"]
+    mirrored = positions * [-1.0, 1.0, 1.0]
+    assert d_residues(mirrored, system) == ["VAL 2", "VAL 3", "VAL 4"]
