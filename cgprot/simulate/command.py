@@ -136,11 +136,11 @@ def start_run(
 
 
 def _say_if_mirrored(start: BeadFrames) -> None:
-    mirrored = d_residues(start.positions[0], start.system)
+    mirrored = ", ".join(d_residues(start.positions[0], start.system))
     if mirrored and is_first():
         print(
-            f"cgprot simulate: D amino acids in the start ({', '.join(mirrored)}): no shipped model learnt any, "
-            "and one of group O(3) cannot tell them from L",
+            f"cgprot simulate: D amino acids in the start ({mirrored}): no shipped model learnt any, and one "
+            "of group O(3) cannot tell them from L",
             file=sys.stderr,
         )
 
