@@ -101,7 +101,7 @@ def _signal(labels: Sequence[Tensor], name: str) -> float:
     """Root mean square of all labels."""
     signal = torch.cat([label.reshape(-1) for label in labels]).double().square().mean().sqrt().item()
     if not signal > 0:  # of no label at all it is not a number
-        raise InputError(f"no training label of {name} but zeros: make others, with `cgprot label` say")
+        raise InputError(f"all training labels of {name} are zero, or there is none: make others")
     return signal
 
 
