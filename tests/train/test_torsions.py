@@ -73,8 +73,7 @@ def test_projected_forces_are_derivatives_of_the_energy(positions):
         assert found * moved == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_moving_and_turning_the_whole_has_no_part_in_it(positions):
-    """An internal potential's net force and torque vanish; so does what they would add to the two sides."""
+def test_the_bonds_own_force_has_no_part_in_it(positions):
     torsions = torsions_of(BONDS, N_BEADS)
     stretch = positions[torsions.axis[0, 1]] - positions[torsions.axis[0, 0]]
     forces = torch.zeros(N_BEADS, 3, dtype=torch.float64)
