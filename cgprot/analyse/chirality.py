@@ -67,12 +67,12 @@ def d_residues(positions: np.ndarray, system: BeadSystem) -> list[str]:
     ----------
     positions : (n_beads, 3) [Å]
     """
-    found = []
+    corners = []
     for index in np.unique(system.residue_index):
         own = np.flatnonzero(system.residue_index == index)
-        at = {str(system.bead_name[bead]): positions[bead] for bead in own}
-        if {"N", "CA", "C", "CB"} <= at.keys():
-            n, c, side = (at[name] - at["CA"] for name in ("N", "C", "CB"))
-            if np.dot(side, np.cross(n, c)) < 0:
-                found.append(f"{system.residue_name[own[0]]} {system.residue_id[own[0]]}")
-    return found
+        bead = {str(system.bead_name[k]): k for k in own}
+        if {"N", "CA", "C", "CB"} <= bead.keys():
+            corners.append([bead[name] for name in ("CA", "N", "CB", "C")])
+    centres = np.array(corners, dtype=np.int64).reshape(-1, 4)
+    mirrored = centres[chirality(positions[None], centres)[0] > 0, 0]  # negative in L
+    return [f"{system.residue_name[k]} {system.residue_id[k]}" for k in mirrored]

@@ -20,7 +20,13 @@ from torch import Tensor
 
 from cgprot.engine.network import Network
 from cgprot.errors import InputError
-from cgprot.model.checkpoint import ENGINE_KIND, load_tensors, save_tensors, tensors_sha256
+from cgprot.model.checkpoint import (
+    ENGINE_KIND,
+    METADATA_KEY,
+    load_tensors,
+    save_tensors,
+    tensors_sha256,
+)
 from cgprot.model.potential import ModelConfig, Potential
 from cgprot.model.radial import cosine_cutoff
 
@@ -137,7 +143,7 @@ def holds_compressed(path: Path) -> bool:
     """Whether a file says that it is one of `save_compressed`; it may be damaged all the same."""
     try:
         with safe_open(str(path), framework="pt") as stream:
-            return json.loads((stream.metadata() or {})["cgprot"]).get("kind") == ENGINE_KIND
+            return json.loads((stream.metadata() or {})[METADATA_KEY]).get("kind") == ENGINE_KIND
     except (OSError, SafetensorError, KeyError, ValueError, AttributeError):
         return False
 

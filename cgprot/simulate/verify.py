@@ -55,8 +55,12 @@ def _found(path: Path, check: Callable[[], object]) -> Checked:
     try:
         check()
     except CgprotError as error:
-        return Checked(path, str(error).removeprefix(f"{path}: "))
+        return _wrong(path, error)
     return Checked(path)
+
+
+def _wrong(path: Path, error: CgprotError) -> Checked:
+    return Checked(path, str(error).removeprefix(f"{path}: "))
 
 
 def _own(file: Path) -> Iterator[Checked]:
@@ -72,14 +76,22 @@ def _own(file: Path) -> Iterator[Checked]:
         return
     if not kinds:
         return
-    found = _found(file, partial(load_checkpoint if STATE_KEY in kinds else load_tensors, file))
-    yield found
-    if STATE_KEY in kinds and file.name == CHECKPOINT and not found.wrong:
-        yield from _counted_on(file)
+    if STATE_KEY in kinds:
+        yield from _simulation(file)
+    else:
+        yield _found(file, partial(load_tensors, file))
 
 
-def _counted_on(file: Path) -> Iterator[Checked]:
-    checkpoint = load_checkpoint(file)
+def _simulation(file: Path) -> Iterator[Checked]:
+    """A checkpoint, and of the newest one the files that it counts on."""
+    try:
+        checkpoint = load_checkpoint(file)
+    except StorageError as error:
+        yield _wrong(file, error)
+        return
+    yield Checked(file)
+    if file.name != CHECKPOINT:
+        return
     for name, mark in checkpoint.files.items():
         grown = file.with_name(name)
         frames = _found(grown, partial(check_dcd, grown, mark)) if name.endswith(".dcd") else Checked(grown)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
 from cgprot.model.potential import ModelConfig
+from cgprot.train.torsions import NAME as TORSIONS
 
 MOST = 10**9  # of anything counted; more is a slip of the keyboard
 
@@ -135,7 +136,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_loss(self) -> "RunConfig":
-        known = {"forces", "energy", "torsions", *self.model.outputs}
+        known = {"forces", "energy", TORSIONS, *self.model.outputs}
         for name in self.loss:
             if name not in known:
                 raise ValueError(f"loss.{name}: the model has no such output: add it to model.outputs")
