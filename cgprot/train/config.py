@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
 from cgprot.model.potential import ModelConfig
+from cgprot.train.optimiser import OptimiserName
 from cgprot.train.torsions import NAME as TORSIONS
 
 MOST = 10**9  # of anything counted; more is a slip of the keyboard
@@ -43,6 +44,8 @@ class OptimiserConfig(BaseModel):
     Attributes
     ----------
     steps : optimiser steps
+    optimiser : "adam", or "soap", which takes fewer steps at some times the rate; see
+        `cgprot.train.optimiser`
     batch_frames : frames in each step, all processes together, 8 if nothing is said
     batch_edges : instead of batch_frames, as many frames as have at most so many edges
     learning_rate, warmup_steps, final_learning_rate : the peak, the steps of the linear rise to it, and the
@@ -69,6 +72,7 @@ class OptimiserConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int = Field(default=10_000, ge=1, le=MOST)
+    optimiser: OptimiserName = "adam"
     batch_frames: int | None = Field(default=None, ge=1, le=MOST)
     batch_edges: int | None = Field(default=None, ge=1, le=2**40)
     learning_rate: float = Field(default=1e-3, gt=0, le=1e6)

@@ -174,7 +174,7 @@ def run_to_end(state: TrainingState, data: TrainingData, output: Path, world: Wo
 
 
 def take_step(state: TrainingState, data: TrainingData, numbers: Sequence[int], world: World) -> float:
-    """One step of Adam on one batch, each process computing its share of it; returns the loss."""
+    """One step of the optimiser on one batch, each process computing its share of it; returns the loss."""
     settings = state.config.train
     state.optimiser.zero_grad()
     loss, *sums = world.sum(own_share(state, data, numbers, world))

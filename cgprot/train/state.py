@@ -15,15 +15,15 @@ from cgprot.model.potential import Potential
 from cgprot.train.config import RunConfig
 from cgprot.train.constants import EnergyConstants
 from cgprot.train.loss import ForceErrors
+from cgprot.train.optimiser import build_optimiser, memory, remember
 from cgprot.train.schedule import Progress
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 _CPU = torch.device("cpu")
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # as torch.optim.Adam calls them
 
 
 class TrainingState:
-    """Weights, their average, Adam's moments and the running numbers.
+    """Weights, their average, the optimiser's moments and the running numbers.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class TrainingState:
     Attributes
     ----------
     potential, average : the weights, and their exponential moving average
-    optimiser : Adam over the weights
+    optimiser : over the weights, see `cgprot.train.optimiser`
     constants : of the energies of each composition; none if no energies are learned
     step : optimiser steps done
     progress : what the validations so far say
@@ -52,7 +52,7 @@ class TrainingState:
         self.config = config
         self.potential = _potential(config, signals).to(device)
         self.average = copy.deepcopy(self.potential).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.potential.parameters(), lr=config.train.learning_rate)
+        self.optimiser = build_optimiser(config.train.optimiser, self.potential, config.train.learning_rate)
         self.constants = EnergyConstants(n_compositions if "energy" in config.weights else 0)
         self.step = 0
         self.progress = Progress()
@@ -105,7 +105,7 @@ class TrainingState:
         state = cls(RunConfig(**metadata["config"]), signals={}, device=device)
         state.potential.load_state_dict(_under("potential.", tensors))
         state.average.load_state_dict(_under("average.", tensors))
-        state._load_moments(tensors)
+        remember(state.optimiser, state.potential, tensors)
         state.constants.value = tensors.get("energy_constants", state.constants.value)
         state.step, state.seconds = metadata["step"], metadata["seconds"]
         # Runs begun before there were schedules by validation have the best error alone.
@@ -116,19 +116,10 @@ class TrainingState:
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"potential.{name}": tensor for name, tensor in self.potential.state_dict().items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
-        for name, weight in self.potential.named_parameters():
-            for moment, tensor in self.optimiser.state.get(weight, {}).items():
-                tensors[f"adam.{moment}.{name}"] = tensor
+        tensors |= memory(self.optimiser, self.potential)
         if len(self.constants.value):
             tensors["energy_constants"] = self.constants.value
         return tensors
-
-    def _load_moments(self, tensors: dict[str, Tensor]) -> None:
-        for name, weight in self.potential.named_parameters():
-            if f"adam.step.{name}" in tensors:
-                moments = {m: tensors[f"adam.{m}.{name}"].to(weight.device) for m in _MOMENTS}
-                # Adam counts its steps on the CPU.
-                self.optimiser.state[weight] = moments | {"step": moments["step"].cpu()}
 
 
 def _potential(config: RunConfig, signals: Mapping[str, float]) -> Potential:
