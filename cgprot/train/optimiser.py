@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from pytorch_optimizer.optimizer.soap import SOAP
 from torch import Tensor, nn
 
 OptimiserName = Literal["adam", "soap"]
@@ -23,6 +22,8 @@ def build_optimiser(name: OptimiserName, network: nn.Module, learning_rate: floa
     """Over all weights of the network."""
     if name == "adam":
         return torch.optim.Adam(network.parameters(), lr=learning_rate)
+    from pytorch_optimizer.optimizer.soap import SOAP  # seconds, which only those who want it wait
+
     betas = (_SOAP_DECAY, _SOAP_DECAY)
     return SOAP(network.parameters(), lr=learning_rate, betas=betas, weight_decay=0.0)
 
@@ -79,4 +80,4 @@ def _as_made(what: str, side: Tensor) -> Tensor:
 
 
 def _kind(optimiser: torch.optim.Optimizer) -> OptimiserName:
-    return "soap" if isinstance(optimiser, SOAP) else "adam"
+    return "adam" if isinstance(optimiser, torch.optim.Adam) else "soap"
