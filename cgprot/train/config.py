@@ -62,7 +62,8 @@ class OptimiserConfig(BaseModel):
     table_intervals : for each radial function: in steps on a CPU the edge networks are taken from tables of
         so many intervals, see `cgprot.model.edge_factor`; null runs them for every pair, as validation does
     start : a model file or a training's run folder whose weights are the first ones, of the same architecture
-        and bead types; random ones without it
+        and bead types, or with channels fewer by a whole factor, see `cgprot.train.widen`; random ones
+        without it
     committee, member : networks to train one after the other, member k with seed + k; or only that one
     device : "cpu", "cuda", or "auto": CUDA if there is one, said on stderr
     tensorboard : whether to log for TensorBoard as well

@@ -9,6 +9,7 @@ from cgprot.model.committee import committee_paths
 from cgprot.model.potential import Potential
 from cgprot.train.config import OptimiserConfig, RunConfig
 from cgprot.train.data import TrainingData
+from cgprot.train.widen import widened
 
 
 def check_start(config: RunConfig, data: TrainingData) -> None:
@@ -24,7 +25,9 @@ def check_start(config: RunConfig, data: TrainingData) -> None:
     for path in _files(config.train):
         potential, metadata = load_model(path)
         for name, value in config.model:
-            if getattr(potential.config, name) != value:
+            if getattr(potential.config, name) != value and not (
+                name == "channels" and _copies(potential, config)
+            ):
                 raise UsageError(
                     f"train.start={path}: has model.{name} {getattr(potential.config, name)}, the "
                     f"configuration {value}: set it to the former, or begin from random weights"
@@ -36,7 +39,17 @@ def check_start(config: RunConfig, data: TrainingData) -> None:
 def starting_potential(config: RunConfig) -> Potential | None:
     """The first weights of a network, or None where they are random."""
     files = _files(config.train)
-    return load_model(files[0])[0] if files else None
+    if not files:
+        return None
+    potential = load_model(files[0])[0]
+    copies = _copies(potential, config)
+    return potential if copies == 1 else widened(potential, copies, config.train.own_seed)
+
+
+def _copies(potential: Potential, config: RunConfig) -> int:
+    """How often each channel comes in the network to be trained; 0 where it cannot be had by copies."""
+    copies, left = divmod(config.model.channels, potential.config.channels)
+    return 0 if left or (copies > 1 and config.model.outputs) else copies
 
 
 def start_record(settings: OptimiserConfig) -> dict[str, str]:
