@@ -1,0 +1,113 @@
+#!/usr/bin/env python
+"""What a model pulls or pushes between residues beyond the labels, beside what its cutoff hides from it.
+
+    analysis/validation/beyond_cutoff.py MODEL LABELS.h5 STRUCTURE.pdb [--kelvin 400]
+
+A random error of every force averages out; one along the line between two residues does not, and opens or
+closes a fold. For every pair of residues that are no neighbours: the difference of their net forces along
+the line of their centres, halved, mean over the frames up to a temperature, of the model less the labels;
+and the same of the Lennard-Jones forces of ff14SB between heavy atoms farther apart than the model's
+cutoff, which no pair of its beads feels. kcal/mol/Å, negative pulls together. STRUCTURE is the protein with
+hydrogens, for the parameters.
+"""
+
+import argparse
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from openmm import NonbondedForce, app, unit
+from scipy.spatial.distance import cdist
+
+from cgprot.beads import BeadFrames
+from cgprot.model.checkpoint import load_model
+from cgprot.model.graph import build_graph
+from cgprot.model.potential import Potential
+from cgprot.train.batches import read_datasets
+
+
+def lennard_jones(structure: Path) -> tuple[np.ndarray, np.ndarray]:
+    """σ [Å] and ε [kcal/mol] of the heavy atoms, (n_beads,) each."""
+    pdb = app.PDBFile(str(structure))
+    system = app.ForceField("amber14/protein.ff14SB.xml").createSystem(pdb.topology)
+    nonbonded = next(force for force in system.getForces() if isinstance(force, NonbondedForce))
+    heavy = [atom.index for atom in pdb.topology.atoms() if atom.element.symbol != "H"]
+    parameters = [nonbonded.getParticleParameters(index) for index in heavy]
+    sigma = [sigma.value_in_unit(unit.angstrom) for _, sigma, _ in parameters]
+    return np.array(sigma), np.array([e.value_in_unit(unit.kilocalorie_per_mole) for *_, e in parameters])
+
+
+def hidden_forces(positions: np.ndarray, sigma: np.ndarray, epsilon: np.ndarray, cutoff: float) -> np.ndarray:
+    """Lennard-Jones forces between beads beyond the cutoff; (n_beads, 3) -> (n_beads, 3) [kcal/mol/Å]."""
+    distance = cdist(positions, positions)
+    np.fill_diagonal(distance, np.inf)
+    distance[distance < cutoff] = np.inf
+    power = ((sigma[:, None] + sigma) / (2 * distance)) ** 6
+    size = 24 * np.sqrt(np.outer(epsilon, epsilon)) * (2 * power**2 - power) / distance**2
+    return size.sum(1)[:, None] * positions - size @ positions
+
+
+def surplus(potential: Potential, frames: BeadFrames) -> np.ndarray:
+    """Forces of the model less the labels, (n_frames, n_beads, 3) [kcal/mol/Å]."""
+    graphs = (
+        build_graph(positions[None], frames.system.bead_type, potential.config.cutoff, dtype=torch.float32)
+        for positions in frames.positions
+    )
+    forces = [potential.energy_and_forces(graph)[1].detach().numpy() for graph in graphs]
+    return np.array(forces) - frames.forces
+
+
+def between_residues(positions: np.ndarray, forces: np.ndarray, residue: np.ndarray) -> np.ndarray:
+    """(n_frames, n_beads, 3) twice -> (n_frames, n_pairs), residues that are neighbours left out."""
+    members = [residue == number for number in np.unique(residue)]
+    centre = np.stack([positions[:, own].mean(1) for own in members], 1)
+    force = np.stack([forces[:, own].sum(1) for own in members], 1)
+    pulls = []
+    for i, j in pairs(len(members)):
+        line = centre[:, i] - centre[:, j]
+        line /= np.linalg.norm(line, axis=1, keepdims=True)
+        pulls.append(((force[:, i] - force[:, j]) * line).sum(1) / 2)
+    return np.stack(pulls, 1)
+
+
+def pairs(n_residues: int) -> list[tuple[int, int]]:
+    """Of residues that are not neighbours in the sequence."""
+    return [(i, j) for i, j in combinations(range(n_residues), 2) if j > i + 1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("structure", type=Path)
+    parser.add_argument("--kelvin", type=float, default=400.0)
+    options = parser.parse_args()
+    potential, _ = load_model(options.model)
+    parameters = lennard_jones(options.structure)
+    ours, hidden = [], []
+    for frames in read_datasets([options.labels]).values():
+        if frames.temperature > options.kelvin:
+            continue
+        residue = frames.system.residue_index
+        ours.append(between_residues(frames.positions, surplus(potential, frames), residue))
+        forces = [hidden_forces(x, *parameters, potential.config.cutoff) for x in frames.positions]
+        hidden.append(between_residues(frames.positions, np.array(forces), residue))
+    report(np.concatenate(ours), np.concatenate(hidden), potential.config.cutoff)
+
+
+def report(ours: np.ndarray, hidden: np.ndarray, cutoff: float) -> None:
+    """Pairs by the size of what is hidden, then how the two go together."""
+    mean, error, far = ours.mean(0), ours.std(0) / np.sqrt(len(ours)), hidden.mean(0)
+    n_residues = next(n for n in range(3, 10_000) if len(pairs(n)) == len(mean))
+    print(f"{len(ours)} frames; kcal/mol/Å; Lennard-Jones beyond {cutoff:g} Å")
+    print(f"{'residues':>10} {'model - labels':>16} {'hidden':>8}")
+    for place in np.argsort(far)[:10]:
+        i, j = pairs(n_residues)[place]
+        print(f"{f'{i + 1}-{j + 1}':>10} {mean[place]:>+8.2f} ± {error[place]:.2f} {far[place]:>+9.2f}")
+    print(f"all {len(mean)} pairs: mean {mean.mean():+.2f}, hidden {far.mean():+.2f}; ", end="")
+    print(f"correlation {np.corrcoef(mean, far)[0, 1]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
