@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.2-small and heavy-0.1-base again: data, stages of training, frames that a model reaches.
+# Makes trained/heavy-0.2-small and heavy-0.2-base again: data, stages of training, frames that a model reaches.
 # A finished step is skipped, a training or a refinement that was ended on its way goes on. About five hours of a
 # core for the data, three and a half for the trainings of the small model.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
@@ -31,11 +31,18 @@ cp "$here"/*.toml .
 for stage in small small-thermal; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
-# Where simulations by the second stage end up: only the labels are used, hence few steps.
-peptides=(--sequence ACE-LYS-PHE-ASN-GLY-VAL-TRP-GLU-ILE-NME ACE-ALA-GLN-TYR-PRO-SER-ARG-LEU-ASP-NME)
-done_or_goes_on reached refine small-thermal $(sed "s|.*|$structures/&.pdb|" "$here/reached.txt") "${peptides[@]}" \
-    --rounds 1 --temperature 300 400 --time-ps 20 --replicas 1 --every-ps 0.5 --frames-per-round 220 \
-    --steps 50 --share 0.15 --seed 2
-for stage in small-long small-last small-torsions base base-thermal base-more; do
+# Frames where simulations by earlier stages end up: only the labels are used, hence few steps.
+reach() { # folder, model, list of structures and sequences, frames, seed
+    local list="$here/$3"
+    done_or_goes_on "$1" refine "$2" $(grep -v ^ACE- "$list" | sed "s|.*|$structures/&.pdb|") \
+        --sequence $(grep ^ACE- "$list") --rounds 1 --temperature 300 400 --time-ps 20 --replicas 1 --every-ps 0.5 \
+        --frames-per-round "$4" --steps 50 --share 0.15 --seed "$5"
+}
+reach reached small-thermal reached.txt 220 2
+for stage in small-long small-last small-torsions; do
+    done_or_goes_on "$stage" train "$stage.toml"
+done
+reach reached-2 small-torsions reached-2.txt 330 5
+for stage in small-soap base; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
