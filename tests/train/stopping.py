@@ -5,6 +5,9 @@ import torch
 
 from cgprot.model.checkpoint import load_tensors
 from cgprot.train import loop
+from cgprot.train.metrics import read_metrics
+
+_FILES = ("model.safetensors", "model_best.safetensors", "checkpoint.safetensors")
 
 
 def stop_after(monkeypatch, n_steps):
@@ -34,3 +37,11 @@ def resumed_run(config, run, monkeypatch, n_steps=8):
         with pytest.raises(KeyboardInterrupt):
             loop.train(config, run)
     return loop.train(config, run, resume=True)
+
+
+def assert_same_run(one, two):
+    """The same bits in every file of weights, and the same log but for the seconds."""
+    for name in _FILES:
+        assert same_bits(weights(one, name), weights(two, name))
+    for row, other in zip(read_metrics(one), read_metrics(two), strict=True):
+        assert row._replace(seconds=0) == other._replace(seconds=0)
