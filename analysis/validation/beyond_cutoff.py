@@ -27,13 +27,15 @@ from cgprot.model.potential import Potential
 from cgprot.train.batches import read_datasets
 
 
-def lennard_jones(structure: Path) -> tuple[np.ndarray, np.ndarray]:
-    """σ [Å] and ε [kcal/mol] of the heavy atoms, (n_beads,) each."""
+def lennard_jones(structure: Path, bead_names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """σ [Å] and ε [kcal/mol] of the heavy atoms, (n_beads,) each; these must be the beads."""
     pdb = app.PDBFile(str(structure))
     system = app.ForceField("amber14/protein.ff14SB.xml").createSystem(pdb.topology)
     nonbonded = next(force for force in system.getForces() if isinstance(force, NonbondedForce))
-    heavy = [atom.index for atom in pdb.topology.atoms() if atom.element.symbol != "H"]
-    parameters = [nonbonded.getParticleParameters(index) for index in heavy]
+    heavy = [atom for atom in pdb.topology.atoms() if atom.element.symbol != "H"]
+    if [atom.name for atom in heavy] != bead_names:
+        raise SystemExit(f"{structure}: its heavy atoms are not the beads of the labels: give that protein")
+    parameters = [nonbonded.getParticleParameters(atom.index) for atom in heavy]
     sigma = [sigma.value_in_unit(unit.angstrom) for _, sigma, _ in parameters]
     return np.array(sigma), np.array([e.value_in_unit(unit.kilocalorie_per_mole) for *_, e in parameters])
 
@@ -84,26 +86,26 @@ def main() -> None:
     parser.add_argument("--kelvin", type=float, default=400.0)
     options = parser.parse_args()
     potential, _ = load_model(options.model)
-    parameters = lennard_jones(options.structure)
+    chosen = [f for f in read_datasets([options.labels]).values() if f.temperature <= options.kelvin]
+    if not chosen:
+        raise SystemExit(f"{options.labels}: no frames up to {options.kelvin:g} K: raise --kelvin")
+    system, cutoff = chosen[0].system, potential.config.cutoff
+    parameters = lennard_jones(options.structure, list(system.bead_name))
     ours, hidden = [], []
-    for frames in read_datasets([options.labels]).values():
-        if frames.temperature > options.kelvin:
-            continue
-        residue = frames.system.residue_index
-        ours.append(between_residues(frames.positions, surplus(potential, frames), residue))
-        forces = [hidden_forces(x, *parameters, potential.config.cutoff) for x in frames.positions]
-        hidden.append(between_residues(frames.positions, np.array(forces), residue))
-    report(np.concatenate(ours), np.concatenate(hidden), potential.config.cutoff)
+    for frames in chosen:
+        ours.append(between_residues(frames.positions, surplus(potential, frames), system.residue_index))
+        forces = np.array([hidden_forces(x, *parameters, cutoff) for x in frames.positions])
+        hidden.append(between_residues(frames.positions, forces, system.residue_index))
+    print(f"{sum(map(len, ours))} frames; kcal/mol/Å; Lennard-Jones beyond {cutoff:g} Å")
+    report(np.concatenate(ours), np.concatenate(hidden), pairs(system.residue_index.max() + 1))
 
 
-def report(ours: np.ndarray, hidden: np.ndarray, cutoff: float) -> None:
-    """Pairs by the size of what is hidden, then how the two go together."""
+def report(ours: np.ndarray, hidden: np.ndarray, names: list[tuple[int, int]]) -> None:
+    """(n_frames, n_pairs) twice: pairs by the size of what is hidden, then how the two go together."""
     mean, error, far = ours.mean(0), ours.std(0) / np.sqrt(len(ours)), hidden.mean(0)
-    n_residues = next(n for n in range(3, 10_000) if len(pairs(n)) == len(mean))
-    print(f"{len(ours)} frames; kcal/mol/Å; Lennard-Jones beyond {cutoff:g} Å")
     print(f"{'residues':>10} {'model - labels':>16} {'hidden':>8}")
     for place in np.argsort(far)[:10]:
-        i, j = pairs(n_residues)[place]
+        i, j = names[place]
         print(f"{f'{i + 1}-{j + 1}':>10} {mean[place]:>+8.2f} ± {error[place]:.2f} {far[place]:>+9.2f}")
     print(f"all {len(mean)} pairs: mean {mean.mean():+.2f}, hidden {far.mean():+.2f}; ", end="")
     print(f"correlation {np.corrcoef(mean, far)[0, 1]:.2f}")

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy.spatial.distance import pdist, squareform
 
 ROOT = Path(__file__).parents[2]
@@ -39,9 +40,13 @@ def test_hidden_forces_are_the_slope_of_the_energy():
 
 def test_parameters_are_those_of_the_heavy_atoms():
     structure = ROOT / "analysis" / "validation" / "structures" / "chignolin.pdb"
-    sigma, epsilon = beyond_cutoff.lennard_jones(structure)
+    names = [line[12:16].strip() for line in structure.read_text().splitlines() if line.startswith("ATOM")]
+    names = [name for name in names if not name.lstrip("123").startswith("H")]
+    sigma, epsilon = beyond_cutoff.lennard_jones(structure, names)
     assert len(sigma) == len(epsilon) == 93
     np.testing.assert_allclose([sigma[1], epsilon[1]], [3.39967, 0.1094], rtol=1e-4)  # CT of parm10
+    with pytest.raises(SystemExit, match="not the beads"):
+        beyond_cutoff.lennard_jones(structure, names[::-1])
 
 
 def test_a_pull_between_two_residues_is_found_there():
