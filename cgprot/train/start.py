@@ -25,9 +25,8 @@ def check_start(config: RunConfig, data: TrainingData) -> None:
     for path in _files(config.train):
         potential, metadata = load_model(path)
         for name, value in config.model:
-            if getattr(potential.config, name) != value and not (
-                name == "channels" and _copies(potential, config)
-            ):
+            widens = name == "channels" and _copies(potential, config) > 0
+            if getattr(potential.config, name) != value and not widens:
                 raise UsageError(
                     f"train.start={path}: has model.{name} {getattr(potential.config, name)}, the "
                     f"configuration {value}: set it to the former, or begin from random weights"

@@ -16,7 +16,7 @@ _SPECIES = "network.embedding.species.weight"  # a table: its columns are writte
 def widened(potential: Potential, copies: int, seed: int) -> Potential:
     """The same function of positions with `copies` times the channels, to the rounding of its arithmetic.
 
-    Of potentials without outputs beside energy and forces; the others read channels in pairs.
+    Of potentials without outputs beside energy and forces: their heads sum over channels, copies and all.
     """
     config = potential.config
     channels = config.channels

@@ -38,7 +38,7 @@ def test_resumed_run_equals_the_uninterrupted_one(whole, tmp_path, monkeypatch):
     assert_same_run(whole, parts)
 
 
-def test_run_stopped_before_its_first_step_resumes(whole, tmp_path, monkeypatch):
+def test_run_stopped_before_its_first_checkpoint_resumes(whole, tmp_path, monkeypatch):
     parts = resumed_run(soap(whole.parent), tmp_path / "parts", monkeypatch, 5)
     assert same_bits(weights(whole), weights(parts))
 

@@ -49,7 +49,7 @@ def test_comparison_catches_fractions_that_do_not_add_up(potential, graph, monke
 
 
 def spread_of_gradients(potential, graph):
-    """Between the copies of the first interaction's linear map, relative to their size."""
+    """Between the copies of the embedding's linear map of the scalar part, relative to their size."""
     energy = potential.energy(graph).sum()
     (gradient,) = torch.autograd.grad(energy, [potential.network.embedding.linear.parts[0].weight])
     first, second = gradient.unflatten(0, (2, -1))
