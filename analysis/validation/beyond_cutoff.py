@@ -16,15 +16,12 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import torch
 from openmm import NonbondedForce, app, unit
 from scipy.spatial.distance import cdist
 
-from cgprot.beads import BeadFrames
 from cgprot.model.checkpoint import load_model
-from cgprot.model.graph import build_graph
-from cgprot.model.potential import Potential
 from cgprot.train.batches import read_datasets
+from cgprot.train.evaluate import compared
 
 
 def lennard_jones(structure: Path, bead_names: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -48,16 +45,6 @@ def hidden_forces(positions: np.ndarray, sigma: np.ndarray, epsilon: np.ndarray,
     power = ((sigma[:, None] + sigma) / (2 * distance)) ** 6
     size = 24 * np.sqrt(np.outer(epsilon, epsilon)) * (2 * power**2 - power) / distance**2
     return size.sum(1)[:, None] * positions - size @ positions
-
-
-def surplus(potential: Potential, frames: BeadFrames) -> np.ndarray:
-    """Forces of the model less the labels, (n_frames, n_beads, 3) [kcal/mol/Å]."""
-    graphs = (
-        build_graph(positions[None], frames.system.bead_type, potential.config.cutoff, dtype=torch.float32)
-        for positions in frames.positions
-    )
-    forces = [potential.energy_and_forces(graph)[1].detach().numpy() for graph in graphs]
-    return np.array(forces) - frames.forces
 
 
 def between_residues(positions: np.ndarray, forces: np.ndarray, residue: np.ndarray) -> np.ndarray:
@@ -86,14 +73,17 @@ def main() -> None:
     parser.add_argument("--kelvin", type=float, default=400.0)
     options = parser.parse_args()
     potential, _ = load_model(options.model)
-    chosen = [f for f in read_datasets([options.labels]).values() if f.temperature <= options.kelvin]
+    entries = read_datasets([options.labels])
+    chosen = {key: frames for key, frames in entries.items() if frames.temperature <= options.kelvin}
     if not chosen:
         raise SystemExit(f"{options.labels}: no frames up to {options.kelvin:g} K: raise --kelvin")
-    system, cutoff = chosen[0].system, potential.config.cutoff
+    system, cutoff = next(iter(chosen.values())).system, potential.config.cutoff
     parameters = lennard_jones(options.structure, list(system.bead_name))
     ours, hidden = [], []
-    for frames in chosen:
-        ours.append(between_residues(frames.positions, surplus(potential, frames), system.residue_index))
+    for key, frames in chosen.items():
+        parts = compared([potential], {key: frames})
+        surplus = np.concatenate([part.forces - part.labels for part in parts])
+        ours.append(between_residues(frames.positions, surplus, system.residue_index))
         forces = np.array([hidden_forces(x, *parameters, cutoff) for x in frames.positions])
         hidden.append(between_residues(frames.positions, forces, system.residue_index))
     print(f"{sum(map(len, ours))} frames; kcal/mol/Å; Lennard-Jones beyond {cutoff:g} Å")
