@@ -32,6 +32,7 @@ from cgprot.reference.forcefield import (
     single_thread_context,
 )
 from cgprot.reference.hydrogens import place_hydrogens
+from cgprot.reference.moves import shifted, twisted
 from cgprot.reference.peptide import as_quantity
 from cgprot.reference.structure import Structure, distorted, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
@@ -42,7 +43,6 @@ _TIMESTEP_PS = 0.001
 _FRICTION_PER_PS = 20.0
 _FRAMES_PER_TASK = 20
 _BLOCKS = 5
-_DRAWS = 10  # of a random move, before a frame that it tears counts as distorted
 _LARGEST_FORCE = 2000.0  # kcal/mol/Å; only atoms that overlap feel more
 # The labels are those of heavy atoms whose hydrogens are averaged over: the heavy mapping's.
 MAPPING = "heavy"
@@ -58,6 +58,13 @@ class LabelConfig(OpenmmConfig):
     displace: float = Field(default=0.0, ge=0, le=0.5)
     # every frame is scaled about its centre by a factor drawn between 1 - stretch and 1 + stretch
     stretch: float = Field(default=0.0, ge=0, le=0.3)
+    # degrees, largest angle by which every frame is turned about its rotatable bonds
+    twist: float = Field(default=0.0, ge=0, le=180.0)
+
+    @property
+    def moves(self) -> bool:
+        """Whether heavy atoms are moved before labelling."""
+        return bool(self.displace or self.stretch or self.twist)
 
 
 class _Task(NamedTuple):
@@ -65,7 +72,7 @@ class _Task(NamedTuple):
     topology: Topology
     beads: BeadSystem
     atoms: np.ndarray  # (n_frames, n_atoms, 3) [Å]
-    relax: bool  # hydrogens were placed, not sampled
+    relax: bool  # hydrogens were placed or turned, not sampled
     temperature: float
     config: LabelConfig
     numbers: np.ndarray  # (n_frames,) of the frames among all, which key their random numbers
@@ -94,7 +101,7 @@ def label(
         hydrogens then placed and minimised first
     time : (n_frames,) [ps]
     temperature : of the hydrogens [K]
-    config : LabelConfig; with `stretch` and `displace` the heavy atoms are moved before labelling
+    config : LabelConfig; with `twist`, `stretch` and `displace` the heavy atoms are moved before labelling
     left_out : is told why, by number, of the frames that cannot be labelled; without it the first is refused
 
     Returns
@@ -117,13 +124,15 @@ def label(
         positions = np.array([_with_hydrogens(structure, topology, system, frame) for frame in positions])
     torn = partial(distorted, topology, structure.positions, time=time)
     problems = torn(positions)
-    if config.displace or config.stretch:
-        positions = _moved(projection, system.bead_of_atom, positions, config, torn)
+    if config.moves:
+        positions = _moved(projection, topology, system.bead_of_atom, positions, config, torn)
         problems = torn(positions) | problems
     if problems and left_out is None:
         raise InputError(problems[min(problems)])
     usable = np.array([number for number in range(len(positions)) if number not in problems], dtype=int)
     xml = openmm.XmlSerializer.serialize(_held_system(structure, config))
+    # What turned with a bond may lie on other atoms.
+    relax = relax or config.twist > 0
     whole = _Task(xml, topology, system, positions, relax, temperature, config, usable, left_out is not None)
     labels, refused = _labels(whole)
     if left_out is not None:
@@ -167,30 +176,27 @@ def _with_hydrogens(
 
 def _moved(
     projection: Projection,
+    topology: Topology,
     bead_of_atom: np.ndarray,
     positions: np.ndarray,
     config: LabelConfig,
     torn: Callable[[np.ndarray], Collection[int]],
 ) -> np.ndarray:
-    """Frames stretched or compressed, and every bead shifted, at random; hydrogens keep their bonds.
-
-    A move that tears a bond is drawn anew: among hundreds of frames some do.
-
-    Parameters
-    ----------
-    torn : the numbers of the frames whose bonds are too long or too short
-    """
+    """Frames twisted, then stretched or compressed and displaced, at random."""
     generator = np.random.default_rng([config.seed, len(positions)])
-    beads, lost = projection.positions(positions), torn(positions)
-    moved, wanted = positions.copy(), np.arange(len(positions))
-    for _ in range(_DRAWS):
-        own = beads[wanted]
+    if config.twist:
+        positions = twisted(topology, positions, config.twist, generator)
+    beads = projection.positions(positions)
+
+    def shifts(frames: np.ndarray) -> np.ndarray:
+        own = beads[frames]
         shift = generator.normal(scale=config.displace, size=own.shape)
         stretch = generator.uniform(-config.stretch, config.stretch, size=(len(own), 1, 1))
-        shift += stretch * (own - own.mean(axis=1, keepdims=True))
-        moved[wanted] = positions[wanted] + shift[:, bead_of_atom]
-        wanted = np.array(sorted(set(torn(moved)) - set(lost)), dtype=int)
-    return moved
+        return shift + stretch * (own - own.mean(axis=1, keepdims=True))
+
+    if config.displace or config.stretch:
+        positions = shifted(positions, bead_of_atom, shifts, torn)
+    return positions
 
 
 def _held_system(structure: Structure, config: LabelConfig) -> openmm.System:

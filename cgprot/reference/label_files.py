@@ -1,5 +1,6 @@
 """Mean forces of the frames in files."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,11 +62,23 @@ def label_sources(
         replica = sum(key.startswith(f"{protein}/{kelvin:g}/") for key in entries)
         own_seed = config.model_copy(update={"seed": config.seed + _SEED_STRIDE * index})
         key = f"{protein}/{kelvin:g}/{replica}"
+        # Where a twist puts the atoms is no choice of the user's, who could not leave such a frame out.
+        left_out: dict[int, str] | None = {} if config.twist else None
+        chosen = (positions[::every], time[::every])
         try:
-            entries[key] = label(structure, system, positions[::every], time[::every], kelvin, own_seed)
+            entries[key] = label(structure, system, *chosen, kelvin, own_seed, left_out)
         except CgprotError as error:
             raise type(error)(f"{key}: {error}")
+        _tell_left_out(key, left_out or {}, len(entries[key]))
     return entries
+
+
+def _tell_left_out(key: str, left_out: dict[int, str], kept: int) -> None:
+    """One line a frame, without the advice; if no frame is left, an error."""
+    if left_out and not kept:
+        raise InputError(f"{key}: {left_out[min(left_out)]}")
+    for problem in left_out.values():
+        print(f"{key}: left out: {problem.rpartition(': ')[0]}", file=sys.stderr)
 
 
 def _read(

@@ -19,6 +19,9 @@ def add(verbs) -> None:
     parser.add_argument(
         "--stretch", type=float, default=0.0, metavar="FRACTION", help="stretch or compress by up to so much"
     )
+    parser.add_argument(
+        "--twist", type=float, default=0.0, metavar="DEGREES", help="turn about bonds by up to so much first"
+    )
     parser.add_argument("--temperature", type=float, metavar="K", help="if it is not recorded")
     parser.add_argument("--name", help="name of the protein in the dataset (default: OUTPUT's)")
     add_reference_options(parser)

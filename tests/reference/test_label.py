@@ -208,7 +208,7 @@ def test_a_displacement_that_tears_a_bond_is_drawn_anew(dipeptide, system, frame
     assert np.all(shift != 0)
     assert shift.std() == pytest.approx(0.25, rel=0.1)
     # With one draw some of them are torn.
-    monkeypatch.setattr("cgprot.reference.label._DRAWS", 1)
+    monkeypatch.setattr("cgprot.reference.moves._DRAWS", 1)
     with pytest.raises(InputError, match="displace less"):
         run(dipeptide, system, many, displace=0.25, samples=10)
 
@@ -247,3 +247,22 @@ def test_wrong_options_are_refused(examples, every, temperature, config, words):
 
 def all_platforms() -> list[str]:
     return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
+
+
+def test_twisted_frames_without_a_label_are_left_out_and_told(examples, monkeypatch, capsys):
+    """Nobody chose where a twist puts atoms; a whole dataset is not refused for one of them."""
+    where = [[examples / "alanine_dipeptide.trr"], examples / "alanine_dipeptide.pdb", "ala", 300.0, 1]
+    config = LabelConfig(twist=180, samples=10)
+    everything = label_sources(*where, config)["ala/300/0"]
+    assert "left out" not in capsys.readouterr().err
+    largest = np.sort(np.linalg.norm(everything.forces, axis=2).max(axis=1))
+    monkeypatch.setattr("cgprot.reference.label._LARGEST_FORCE", largest[-2:].mean())
+    rest = label_sources(*where, config)["ala/300/0"]
+    assert len(rest) == len(everything) - 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert len(told) == 1
+    assert told[0].startswith("ala/300/0: left out: frame ")
+    assert f"mean force {largest[-1]:.0f} kcal/mol/Å on " in told[0]
+    monkeypatch.setattr("cgprot.reference.label._LARGEST_FORCE", 1.0)
+    with pytest.raises(InputError, match="ala/300/0: frame 0: mean force"):
+        label_sources(*where, config)

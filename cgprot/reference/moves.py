@@ -1,0 +1,147 @@
+"""Random moves of frames before they are labelled: where a simulation seldom or never goes.
+
+Forces there are the walls of a potential without prior terms, and the passes between its basins.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from cgprot.beads import Topology
+from cgprot.errors import InputError
+
+_DRAWS = 10  # of a shift, before a frame that it tears counts as distorted
+_TWISTS = 100  # of a frame, before it counts as one that cannot be twisted so far
+_CLASH = 2.7  # Å between heavy atoms more than three bonds apart: as short as hydrogen bonds are
+_FULL = 4  # neighbours of an atom without π bonds
+
+
+class Turn(NamedTuple):
+    """A bond about which atoms turn.
+
+    Attributes
+    ----------
+    first, second : its ends
+    behind : (n_atoms,) bool, the atoms that turn: those on the side with fewer heavy ones
+    """
+
+    first: int
+    second: int
+    behind: np.ndarray
+
+
+def shifted(
+    positions: np.ndarray,
+    bead_of_atom: np.ndarray,
+    shifts: Callable[[np.ndarray], np.ndarray],
+    torn: Callable[[np.ndarray], Collection[int]],
+) -> np.ndarray:
+    """Frames whose beads are shifted at random; hydrogens keep their bonds.
+
+    A move that tears a bond is drawn anew: among hundreds of frames some do.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3) [Å]
+    bead_of_atom : (n_atoms,)
+    shifts : of the frames with these numbers, drawn anew at every call: (n, n_beads, 3) [Å]
+    torn : the numbers of the frames whose bonds are too long or too short
+    """
+    lost = torn(positions)
+    moved, wanted = positions.copy(), np.arange(len(positions))
+    for _ in range(_DRAWS):
+        moved[wanted] = positions[wanted] + shifts(wanted)[:, bead_of_atom]
+        wanted = np.array(sorted(set(torn(moved)) - set(lost)), dtype=int)
+    return moved
+
+
+def twisted(
+    topology: Topology, positions: np.ndarray, largest: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Frames turned about every rotatable bond by random angles; bonds and angles keep.
+
+    Angles under which heavy atoms clash are drawn anew.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3) [Å]
+    largest : angle [degrees]; angles are uniform between -largest and largest
+
+    Raises
+    ------
+    InputError
+        if the atoms of a frame clash whatever the angles
+    """
+    turns, near = rotatable_bonds(topology), _near(topology)
+    moved = positions.copy()
+    # Not-a-number has no neighbours to search for, and is refused later.
+    for number in np.flatnonzero(np.isfinite(positions).all(axis=(1, 2))).tolist():
+        frame = positions[number]
+        for _ in range(_TWISTS):
+            angles = generator.uniform(-largest, largest, len(turns))
+            moved[number] = _turned(frame, turns, np.radians(angles))
+            if not _clashes(moved[number], topology.element != "H", near):
+                break
+        else:
+            raise InputError(f"frame {number}: atoms clash however it is twisted: twist less")
+    return moved
+
+
+def rotatable_bonds(topology: Topology) -> list[Turn]:
+    """Bonds in no ring that have an end with four neighbours and more heavy atoms behind both ends.
+
+    So φ, ψ and χ, but not the peptide bond or those of other planar groups.
+    """
+    neighbours = np.bincount(topology.bonds.ravel(), minlength=len(topology.element))
+    single = (neighbours[topology.bonds] == _FULL).any(axis=1)
+    heavy = topology.element != "H"
+    return [turn for turn in _bridges(topology, np.flatnonzero(single)) if (turn.behind & heavy).sum() > 1]
+
+
+def _bridges(topology: Topology, bonds: np.ndarray) -> Iterator[Turn]:
+    """Those of the bonds without which the molecule falls in two."""
+    heavy = topology.element != "H"
+    for bond in bonds.tolist():
+        graph = _graph(np.delete(topology.bonds, bond, axis=0), len(topology.element))
+        _, part = connected_components(graph, directed=False)
+        first, second = topology.bonds[bond].tolist()
+        if part[first] == part[second]:
+            continue
+        sizes = np.bincount(part[heavy], minlength=len(part))
+        if sizes[part[second]] > sizes[part[first]]:
+            first, second = second, first
+        yield Turn(first, second, part == part[second])
+
+
+def _turned(frame: np.ndarray, turns: list[Turn], angles: np.ndarray) -> np.ndarray:
+    moved = frame.copy()
+    for turn, angle in zip(turns, angles, strict=True):
+        origin = moved[turn.second]
+        axis = origin - moved[turn.first]
+        rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
+        moved[turn.behind] = origin + rotation.apply(moved[turn.behind] - origin)
+    return moved
+
+
+def _graph(bonds: np.ndarray, n_atoms: int) -> csr_array:
+    ones = np.ones(len(bonds), dtype=np.int32)
+    return csr_array((ones, (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms))
+
+
+def _near(topology: Topology) -> csr_array:
+    """Nonzero for two atoms at most three bonds apart."""
+    graph = _graph(topology.bonds, len(topology.element))
+    one = graph + graph.T
+    return csr_array(one + one @ one + one @ one @ one)
+
+
+def _clashes(frame: np.ndarray, heavy: np.ndarray, near: csr_array) -> bool:
+    atoms = np.flatnonzero(heavy)
+    pairs = atoms[cKDTree(frame[heavy]).query_pairs(_CLASH, output_type="ndarray")]
+    # A molecule of its own lies in no chain of bonds: its pairs clash like any others.
+    return bool(len(pairs)) and not np.asarray(near[pairs[:, 0], pairs[:, 1]]).all()
