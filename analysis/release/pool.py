@@ -1,11 +1,12 @@
 """Pools the labelled frames of many systems into one dataset, and writes what went in.
 
 usage: pool.py FOLDER OUTPUT.h5 [--thermal] [-NAME ...] [+NAME ...]
-FOLDER holds NAME.h5, NAME_displaced.h5 and NAME_stretched.h5 of every system of systems.txt; what is not
-there yet is left out. -NAME leaves a system out, +NAME takes only those named. OUTPUT.csv, beside the
+FOLDER holds NAME.h5, NAME_displaced.h5, NAME_stretched.h5 and NAME_twisted.h5 of every system of systems.txt;
+what is not there is left out. -NAME leaves a system out, +NAME takes only those named. OUTPUT.csv, beside the
 dataset, has one row a file: system, sequence or source, kind, temperatures [K], frames, beads, SHA-256.
---thermal takes the sampled frames alone, and of the single residues pepNNN the displaced ones too: forces of
-displaced frames are about three times, of stretched ones five times as large, and rule a mean square.
+--thermal takes the sampled and twisted frames alone, and of the single residues pepNNN the displaced ones
+too: forces of displaced frames are about three times, of stretched ones five times as large, and rule a mean
+square.
 """
 
 import csv
@@ -17,7 +18,7 @@ from cgprot.beads import BeadFrames
 from cgprot.files.dataset import read_dataset, write_dataset
 
 HEADER = ("system", "source", "kind", "temperatures_K", "frames", "beads", "sha256")
-KINDS = {"sampled": "", "displaced": "_displaced", "stretched": "_stretched"}
+KINDS = {"sampled": "", "displaced": "_displaced", "stretched": "_stretched", "twisted": "_twisted"}
 
 
 def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
@@ -33,11 +34,11 @@ def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
 def is_thermal(name: str, source: str, kind: str) -> bool:
     """Whether --thermal takes this kind of frames of this system."""
     single_residue = name.startswith("pep") and source.count("-") == 2 and source.startswith("ACE")
-    return kind == "sampled" or (kind == "displaced" and single_residue)
+    return kind in ("sampled", "twisted") or (kind == "displaced" and single_residue)
 
 
 def pool(folder: Path, systems: dict[str, str], thermal: bool) -> tuple[dict[str, BeadFrames], list[tuple]]:
-    """All frames, the kinds of one system as its replicas 0, 1, 2; and the rows of the manifest."""
+    """All frames, the kinds of one system as its replicas 0 to 3; and the rows of the manifest."""
     entries, manifest = {}, []
     for name, source in systems.items():
         for replica, (kind, suffix) in enumerate(KINDS.items()):

@@ -1,0 +1,104 @@
+#!/usr/bin/env python
+"""How a model tilts the free energy of φ or ψ of a capped residue, from labels alone.
+
+    analysis/validation/torsion_bias.py MODEL LABELS.h5 [...] [--torsion phi] [--kelvin 400]
+
+LABELS are of ACE-X-NME. In bins of the torsion: the mean torque about its bond of the model less the labels
+[kcal/mol/rad], and less its sum from the first bin on, by which the model's free energy is wrong there
+[kcal/mol]. Random errors of a force average out here; these do not, and shift basins. ψ is binned over frames
+with φ below 0, φ over all. Exact for frames in equilibrium within a bin; twisted ones give its size.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from MDAnalysis.lib.distances import calc_dihedrals
+
+from cgprot.beads import BeadFrames, BeadSystem
+from cgprot.model.checkpoint import load_model
+from cgprot.train.batches import read_datasets
+from cgprot.train.evaluate import compared
+from cgprot.train.torsions import torsions_of
+
+ATOMS = {
+    "phi": (("ACE", "C"), ("", "N"), ("", "CA"), ("", "C")),
+    "psi": (("", "N"), ("", "CA"), ("", "C"), ("NME", "N")),
+}
+BIN = 30  # degrees
+FEWEST = 3  # frames that have a standard error
+
+
+def four_beads(system: BeadSystem, torsion: str) -> list[int]:
+    """The beads of φ or ψ; "" stands for the residue between the caps."""
+    caps = {"ACE", "NME"}
+    residues = [name if name in caps else "" for name in system.residue_name]
+    names = list(zip(residues, system.bead_name, strict=True))
+    if len(set(system.residue_index)) != 3 or not set(ATOMS[torsion]) <= set(names):
+        raise SystemExit(
+            "torsion_bias.py: labels of something other than ACE-X-NME: give those of one residue"
+        )
+    return [names.index(atom) for atom in ATOMS[torsion]]
+
+
+def angles(positions: np.ndarray, beads: list[int]) -> np.ndarray:
+    """(n_frames, n_beads, 3) [Å] -> (n_frames,) [degrees]."""
+    return np.degrees(calc_dihedrals(*(positions[:, bead].astype(float) for bead in beads)))
+
+
+def torques(system: BeadSystem, positions: np.ndarray, forces: np.ndarray, beads: list[int]) -> np.ndarray:
+    """Along the angle, (n_frames,) [kcal/mol/rad]: Σ û × (x_i - x_b) · F_i over the beads that it turns."""
+    torsions = torsions_of(system.bonds, system.n_beads)
+    row = next(k for k, axis in enumerate(torsions.axis.tolist()) if set(axis) == set(beads[1:3]))
+    first, second = torsions.axis[row].tolist()
+    turned = torsions.bead[torsions.row == row].numpy()
+    along = positions[:, second] - positions[:, first]
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    arms = np.cross(along[:, None], positions[:, turned] - positions[:, [second]])
+    return (arms * forces[:, turned]).sum(axis=(1, 2))
+
+
+def surplus(model, frames: BeadFrames) -> np.ndarray:
+    """Forces of the model less the labels, (n_frames, n_beads, 3) [kcal/mol/Å]."""
+    return np.concatenate([part.forces - part.labels for part in compared([model], {"": frames})])
+
+
+def report(angle: np.ndarray, torque: np.ndarray) -> None:
+    """One line a bin."""
+    print(f"{'degrees':>12} {'frames':>7} {'torque, model - labels':>24} {'free energy':>16}")
+    tilt, variance, width = 0.0, 0.0, np.radians(BIN)
+    for start in range(-180, 180, BIN):
+        own = torque[(angle >= start) & (angle < start + BIN)]
+        place = f"{start:>5} to {start + BIN:>3} {len(own):>7}"
+        if len(own) < FEWEST:
+            print(place)
+            continue
+        error = own.std(ddof=1) / np.sqrt(len(own))
+        tilt, variance = tilt - own.mean() * width, variance + (error * width) ** 2
+        print(f"{place} {own.mean():>+15.2f} ± {error:.2f} {tilt:>+12.2f} ± {variance**0.5:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("labels", type=Path, nargs="+")
+    parser.add_argument("--torsion", choices=list(ATOMS), default="psi")
+    parser.add_argument("--kelvin", type=float, default=400.0, help="warmer frames are left out")
+    options = parser.parse_args()
+    potential, _ = load_model(options.model)
+    found = []
+    for frames in (f for path in options.labels for f in read_datasets([path]).values()):
+        if frames.temperature > options.kelvin:
+            continue
+        beads = four_beads(frames.system, options.torsion)
+        torque = torques(frames.system, frames.positions, surplus(potential, frames), beads)
+        phi = angles(frames.positions, four_beads(frames.system, "phi"))
+        kept = phi < 0 if options.torsion == "psi" else np.full(len(phi), True)
+        found.append(np.stack([angles(frames.positions, beads), torque])[:, kept])
+    if not found:
+        raise SystemExit(f"torsion_bias.py: no frames up to {options.kelvin:g} K: raise --kelvin")
+    report(*np.concatenate(found, axis=1))
+
+
+if __name__ == "__main__":
+    main()
