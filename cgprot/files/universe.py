@@ -22,6 +22,7 @@ from cgprot.files.topology import choose_atoms, topology_of_atoms, usable_box
 from cgprot.units import FORCE_FROM_MDANALYSIS
 
 _BYTES_PER_CHUNK = 8 * 2**20
+_LISTS_ATOMS = {".pdb", ".ent", ".cif", ".pdbx", ".mmcif"}  # one line each, named ATOM or HETATM
 
 
 class AtomFrame(NamedTuple):
@@ -140,6 +141,17 @@ def _quiet():
         sys.unraisablehook = hook
 
 
+def names_atoms(path: Path) -> bool:
+    """Whether a PDB or mmCIF file has atoms at all; without any, parsers fail in words of their insides."""
+    with open(path, errors="replace") as stream:
+        # A row of an mmCIF file may start with another column.
+        return any(
+            line.startswith(("ATOM", "HETATM"))
+            or (not line.startswith("REMARK") and {"ATOM", "HETATM"} & set(line.split()))
+            for line in stream
+        )
+
+
 def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Universe:
     """An MDAnalysis Universe, or one line on why not.
 
@@ -153,6 +165,8 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
     for path in (topology, *trajectories):
         if not Path(path).is_file():
             raise StorageError(f"{path}: no such file: check the path")
+    if Path(topology).suffix.lower() in _LISTS_ATOMS and not names_atoms(topology):
+        raise InputError(f"{topology}: no atoms in it: check the file")
     # An mdtraj file stands for its own trajectory too, as a PDB file does.
     structure = read_mdtraj_topology(topology) if is_mdtraj_path(topology) else str(topology)
     frames = trajectories or ([] if isinstance(structure, str) else [topology])

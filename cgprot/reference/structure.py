@@ -15,6 +15,7 @@ from pdbfixer.pdbfixer import _guessFileFormat, proteinResidues, substitutions
 from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.topology import SOLVENT
+from cgprot.files.universe import names_atoms
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
 from cgprot.units import ANGSTROM_PER_NM
@@ -68,7 +69,7 @@ def load_structure(path: Path) -> Structure:
         fixer = PDBFixer(filename=str(path))
         names = _names_in_file(path)
     except Exception as error:  # PDBFixer and OpenMM raise many types, AttributeError included
-        reason = _first_line(error) if _names_atoms(path) else "no atoms in it"
+        reason = _first_line(error) if names_atoms(path) else "no atoms in it"
         raise InputError(f"{path}: not a PDB or mmCIF structure ({reason}): check the file")
     _tell_alternatives(path)
     _refuse_unknown(path, fixer)
@@ -112,12 +113,6 @@ def structure_from_sequence(sequence: str) -> Structure:
 def _first_line(error: Exception) -> str:
     """What went wrong, without OpenMM's advice after it."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].split(".  ")[0]
-
-
-def _names_atoms(path: Path) -> bool:
-    """Whether a file has atoms at all; without any, parsers fail in words of their insides."""
-    text = path.read_text(errors="replace")
-    return "_atom_site." in text or any(line.startswith(("ATOM", "HETATM")) for line in text.splitlines())
 
 
 def _names_in_file(path: Path) -> dict[tuple[str, str], str]:

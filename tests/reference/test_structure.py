@@ -5,6 +5,7 @@ import pytest
 from openmm import app
 
 from cgprot.errors import InputError, StorageError, UsageError
+from cgprot.files.universe import open_universe
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
@@ -76,12 +77,19 @@ def test_wrong_structures_are_refused(examples, tmp_path, before, after, error, 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "END\n"])
-def test_a_file_without_atoms_is_refused_in_plain_words(tmp_path, content):
-    path = tmp_path / "none.pdb"
+NO_ATOMS = "data_X\nloop_\n_atom_site.group_PDB\n_atom_site.id\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("none.pdb", ""), ("none.pdb", "REMARK ATOM\nEND\n"), ("none.cif", NO_ATOMS)]
+)
+def test_a_file_without_atoms_is_refused_in_plain_words(tmp_path, examples, name, content):
+    path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(InputError, match=r"none.pdb: not a PDB or mmCIF structure \(no atoms in it\)"):
+    with pytest.raises(InputError, match=rf"{name}: not a PDB or mmCIF structure \(no atoms in it\)"):
         load_structure(path)
+    with pytest.raises(InputError, match=rf"{name}: no atoms in it: check the file"):
+        open_universe(path, [examples / "chignolin.trr"])
 
 
 HOH = "HETATM   23  O   HOH A   4       9.000   9.000   9.000  1.00  0.00           O  \n"
