@@ -33,7 +33,7 @@ one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
     step "$1.h5" cgprot label "${frames[@]}" --every 2 --seed 3 || failed=1
     step "${1}_displaced.h5" cgprot label "${frames[@]}" --every 4 --displace 0.05 --seed 4 || failed=1
     step "${1}_stretched.h5" cgprot label "${frames[@]}" --every 6 --displace 0.1 --stretch 0.1 --seed 5 || failed=1
-    # Single residues only: longer chains clash, and turn about the same bonds.
+    # The single residues: longer chains clash, and turn about the same bonds.
     case $1 in basins_* | long_*)
         step "${1}_twisted.h5" cgprot label "${frames[@]}" --every 3 --twist 180 --seed 6 || failed=1 ;;
     esac

@@ -1,12 +1,14 @@
 #!/usr/bin/env python
 """How a model tilts the free energy of φ or ψ of a capped residue, from labels alone.
 
-    analysis/validation/torsion_bias.py MODEL LABELS.h5 [...] [--torsion phi] [--kelvin 400]
+    analysis/validation/torsion_bias.py MODEL LABELS.h5 [...] [--torsion phi]
 
-LABELS are of ACE-X-NME. In bins of the torsion: the mean torque about its bond of the model less the labels
-[kcal/mol/rad], and less its sum from the first bin on, by which the model's free energy is wrong there
-[kcal/mol]. Random errors of a force average out here; these do not, and shift basins. ψ is binned over frames
-with φ below 0, φ over all. Exact for frames in equilibrium within a bin; twisted ones give its size.
+LABELS are of ACE-X-NME. For every temperature, in bins of the torsion: the mean torque about its bond of the
+model less the labels [kcal/mol/rad], and less its sum over the bins, by which the model's free energy is
+wrong there [kcal/mol], to first order in the error, of frames in equilibrium; bins with too few frames end a
+sum. Random errors of a force average out here; these do not, and shift basins. ψ is binned over frames with
+φ below 0, φ over all; ± takes frames as independent. Twisted frames are in no equilibrium: they show where
+the error lies, not what it comes to.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from MDAnalysis.lib.distances import calc_dihedrals
 
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.model.checkpoint import load_model
+from cgprot.model.potential import Potential
 from cgprot.train.batches import read_datasets
 from cgprot.train.evaluate import compared
 from cgprot.train.torsions import torsions_of
@@ -29,7 +32,7 @@ BIN = 30  # degrees
 FEWEST = 3  # frames that have a standard error
 
 
-def four_beads(system: BeadSystem, torsion: str) -> list[int]:
+def four_beads(key: str, system: BeadSystem, torsion: str) -> list[int]:
     """The beads of φ or ψ; "" stands for the residue between the caps."""
     caps = {"ACE", "NME"}
     residues = [name if name in caps else "" for name in system.residue_name]
@@ -46,32 +49,44 @@ def angles(positions: np.ndarray, beads: list[int]) -> np.ndarray:
     return np.degrees(calc_dihedrals(*(positions[:, bead].astype(float) for bead in beads)))
 
 
-def torques(system: BeadSystem, positions: np.ndarray, forces: np.ndarray, beads: list[int]) -> np.ndarray:
+def torques(
+    key: str, system: BeadSystem, positions: np.ndarray, forces: np.ndarray, beads: list[int]
+) -> np.ndarray:
     """Along the angle, (n_frames,) [kcal/mol/rad]: Σ û × (x_i - x_b) · F_i over the beads that it turns."""
     torsions = torsions_of(system.bonds, system.n_beads)
-    row = next(k for k, axis in enumerate(torsions.axis.tolist()) if set(axis) == set(beads[1:3]))
-    first, second = torsions.axis[row].tolist()
-    turned = torsions.bead[torsions.row == row].numpy()
+    rows = [k for k, axis in enumerate(torsions.axis.tolist()) if set(axis) == set(beads[1:3])]
+    if not rows:
+        raise SystemExit(f"{key}: this bond is in a ring and does not turn: take the other torsion")
+    first, second = torsions.axis[rows[0]].tolist()
+    turned = torsions.bead[torsions.row == rows[0]].numpy()
     along = positions[:, second] - positions[:, first]
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     arms = np.cross(along[:, None], positions[:, turned] - positions[:, [second]])
     return (arms * forces[:, turned]).sum(axis=(1, 2))
 
 
-def surplus(model, frames: BeadFrames) -> np.ndarray:
-    """Forces of the model less the labels, (n_frames, n_beads, 3) [kcal/mol/Å]."""
-    return np.concatenate([part.forces - part.labels for part in compared([model], {"": frames})])
+def measured(model: Potential, key: str, frames: BeadFrames, torsion: str) -> np.ndarray:
+    """(2, n_frames): the angle, and the torque of the model less that of the labels."""
+    surplus = np.concatenate([part.forces - part.labels for part in compared([model], {key: frames})])
+    beads = four_beads(key, frames.system, torsion)
+    torque = torques(key, frames.system, frames.positions, surplus, beads)
+    found = np.stack([angles(frames.positions, beads), torque])
+    if torsion == "phi":
+        return found
+    return found[:, angles(frames.positions, four_beads(key, frames.system, "phi")) < 0]
 
 
 def report(angle: np.ndarray, torque: np.ndarray) -> None:
-    """One line a bin."""
+    """One line a bin; after one with too few frames the sum begins anew."""
     print(f"{'degrees':>12} {'frames':>7} {'torque, model - labels':>24} {'free energy':>16}")
     tilt, variance, width = 0.0, 0.0, np.radians(BIN)
+    around = (angle + 180) % 360 - 180
     for start in range(-180, 180, BIN):
-        own = torque[(angle >= start) & (angle < start + BIN)]
+        own = torque[(around >= start) & (around < start + BIN)]
         place = f"{start:>5} to {start + BIN:>3} {len(own):>7}"
         if len(own) < FEWEST:
-            print(place)
+            print(f"{place}  too few")
+            tilt, variance = 0.0, 0.0
             continue
         error = own.std(ddof=1) / np.sqrt(len(own))
         tilt, variance = tilt - own.mean() * width, variance + (error * width) ** 2
@@ -83,21 +98,15 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("labels", type=Path, nargs="+")
     parser.add_argument("--torsion", choices=list(ATOMS), default="psi")
-    parser.add_argument("--kelvin", type=float, default=400.0, help="warmer frames are left out")
     options = parser.parse_args()
     potential, _ = load_model(options.model)
-    found = []
-    for frames in (f for path in options.labels for f in read_datasets([path]).values()):
-        if frames.temperature > options.kelvin:
-            continue
-        beads = four_beads(frames.system, options.torsion)
-        torque = torques(frames.system, frames.positions, surplus(potential, frames), beads)
-        phi = angles(frames.positions, four_beads(frames.system, "phi"))
-        kept = phi < 0 if options.torsion == "psi" else np.full(len(phi), True)
-        found.append(np.stack([angles(frames.positions, beads), torque])[:, kept])
-    if not found:
-        raise SystemExit(f"torsion_bias.py: no frames up to {options.kelvin:g} K: raise --kelvin")
-    report(*np.concatenate(found, axis=1))
+    by_temperature: dict[float | None, list[np.ndarray]] = {}
+    for key, frames in read_datasets(options.labels).items():
+        found = measured(potential, key, frames, options.torsion)
+        by_temperature.setdefault(frames.temperature, []).append(found)
+    for kelvin, found in by_temperature.items():
+        print(f"{kelvin:g} K" if kelvin is not None else "temperature not recorded")
+        report(*np.concatenate(found, axis=1))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ their bonds flexible, run Langevin dynamics at 1 fs.
 
 A label samples some hundred femtoseconds. Bonds, angles and amide hydrogens average within that;
 hydroxyls, thiols and methyls rotate over barriers in picoseconds and longer, so their average is
-over the rotamer that the frame has (or, of placed hydrogens, that the minimiser found), and the
+over the rotamer that the frame has (or, of placed and turned hydrogens, that the minimiser found), and the
 standard error, from blocks of that same stretch, does not see what is missing. Raise `samples` and
 `steps_between` where that matters.
 """
@@ -124,9 +124,12 @@ def label(
         positions = np.array([_with_hydrogens(structure, topology, system, frame) for frame in positions])
     torn = partial(distorted, topology, structure.positions, time=time)
     problems = torn(positions)
+    # What a move does is chance; what is wrong before it, a wrong file.
+    if problems and (left_out is None or config.moves):
+        raise InputError(problems[min(problems)])
     if config.moves:
-        positions = _moved(projection, topology, system.bead_of_atom, positions, config, torn)
-        problems = torn(positions) | problems
+        positions, clashes = _moved(projection, topology, system.bead_of_atom, positions, config, torn)
+        problems = torn(positions) | clashes
     if problems and left_out is None:
         raise InputError(problems[min(problems)])
     usable = np.array([number for number in range(len(positions)) if number not in problems], dtype=int)
@@ -181,11 +184,12 @@ def _moved(
     positions: np.ndarray,
     config: LabelConfig,
     torn: Callable[[np.ndarray], Collection[int]],
-) -> np.ndarray:
-    """Frames twisted, then stretched or compressed and displaced, at random."""
+) -> tuple[np.ndarray, dict[int, str]]:
+    """Frames twisted, then stretched or compressed and displaced, at random; and which clash, and how."""
     generator = np.random.default_rng([config.seed, len(positions)])
+    clashes: dict[int, str] = {}
     if config.twist:
-        positions = twisted(topology, positions, config.twist, generator)
+        positions, clashes = twisted(topology, positions, config.twist, config.seed)
     beads = projection.positions(positions)
 
     def shifts(frames: np.ndarray) -> np.ndarray:
@@ -196,7 +200,7 @@ def _moved(
 
     if config.displace or config.stretch:
         positions = shifted(positions, bead_of_atom, shifts, torn)
-    return positions
+    return positions, clashes
 
 
 def _held_system(structure: Structure, config: LabelConfig) -> openmm.System:
@@ -258,7 +262,7 @@ def _mean_force(context, projection: Projection, task: _Task, frame: int) -> _La
         beads = task.beads
         raise InputError(
             f"frame {frame}: mean force {largest[bead]:.0f} kcal/mol/Å on {beads.bead_name[bead]} of "
-            f"{beads.residue_name[bead]} {beads.residue_id[bead]}: leave that frame out or displace less"
+            f"{beads.residue_name[bead]} {beads.residue_id[bead]}: leave that frame out or move it less"
         )
     return mean, error
 

@@ -69,16 +69,17 @@ def label_sources(
             entries[key] = label(structure, system, *chosen, kelvin, own_seed, left_out)
         except CgprotError as error:
             raise type(error)(f"{key}: {error}")
-        _tell_left_out(key, left_out or {}, len(entries[key]))
+        _tell_left_out(key, left_out or {}, chosen[1], every)
     return entries
 
 
-def _tell_left_out(key: str, left_out: dict[int, str], kept: int) -> None:
-    """One line a frame, without the advice; if no frame is left, an error."""
-    if left_out and not kept:
+def _tell_left_out(key: str, left_out: dict[int, str], time: np.ndarray, every: int) -> None:
+    """One line a frame, by its place in the file and without the advice; if no frame is left, an error."""
+    if left_out and len(left_out) == len(time):
         raise InputError(f"{key}: {left_out[min(left_out)]}")
-    for problem in left_out.values():
-        print(f"{key}: left out: {problem.rpartition(': ')[0]}", file=sys.stderr)
+    for number, problem in left_out.items():
+        where = f"frame {number * every} ({time[number]:g} ps)"
+        print(f"{key}: left out: {where}: {problem.split(': ')[1]}", file=sys.stderr)
 
 
 def _read(

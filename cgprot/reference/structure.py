@@ -268,7 +268,7 @@ def distorted(
             found[number] = (
                 f"frame {number} ({time[number]:g} ps): bond {atoms} is {ratio[bond] * expected[bond]:.2f}, "
                 f"{expected[bond]:.2f} Å in the structure: give the structure that has the frames' order of "
-                "atoms, leave that frame out, or displace less"
+                "atoms, leave that frame out, or move it less"
             )
     return found
 

@@ -196,7 +196,7 @@ def test_forces_beyond_the_limit_leave_a_frame_out(dipeptide, system, frames, mo
 def test_displacements_beyond_bonds_are_refused(dipeptide, system, frames):
     with pytest.raises(ValueError, match=r"less than or equal to 0\.5"):
         LabelConfig(displace=5.0)
-    with pytest.raises(InputError, match="displace less"):
+    with pytest.raises(InputError, match="move it less"):
         run(dipeptide, system, frames, displace=0.5)
 
 
@@ -209,7 +209,7 @@ def test_a_displacement_that_tears_a_bond_is_drawn_anew(dipeptide, system, frame
     assert shift.std() == pytest.approx(0.25, rel=0.1)
     # With one draw some of them are torn.
     monkeypatch.setattr("cgprot.reference.moves._DRAWS", 1)
-    with pytest.raises(InputError, match="displace less"):
+    with pytest.raises(InputError, match="move it less"):
         run(dipeptide, system, many, displace=0.25, samples=10)
 
 
@@ -262,7 +262,15 @@ def test_twisted_frames_without_a_label_are_left_out_and_told(examples, monkeypa
     told = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
     assert len(told) == 1
     assert told[0].startswith("ala/300/0: left out: frame ")
+    assert " ps): mean force" in told[0]
     assert f"mean force {largest[-1]:.0f} kcal/mol/Å on " in told[0]
     monkeypatch.setattr("cgprot.reference.label._LARGEST_FORCE", 1.0)
     with pytest.raises(InputError, match="ala/300/0: frame 0: mean force"):
         label_sources(*where, config)
+
+
+def test_frames_that_are_wrong_before_a_twist_are_refused(dipeptide, system, frames):
+    wrong = frames[:2].copy()
+    wrong[1] = wrong[1, ::-1]
+    with pytest.raises(InputError, match=r"frame 1 .*give the structure that has the frames' order"):
+        label(dipeptide, system, wrong, np.arange(2), 300.0, LabelConfig(twist=30, samples=10), {})

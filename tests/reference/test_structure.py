@@ -81,7 +81,8 @@ NO_ATOMS = "data_X\nloop_\n_atom_site.group_PDB\n_atom_site.id\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("none.pdb", ""), ("none.pdb", "REMARK ATOM\nEND\n"), ("none.cif", NO_ATOMS)]
+    ("name", "content"),
+    [("none.pdb", ""), ("none.pdb", "TITLE  ATOM\nEND\n"), ("none.cif", NO_ATOMS)],
 )
 def test_a_file_without_atoms_is_refused_in_plain_words(tmp_path, examples, name, content):
     path = tmp_path / name
