@@ -8,7 +8,8 @@ closes a fold. For every pair of residues that are no neighbours: the difference
 the line of their centres, halved, mean over the frames up to a temperature, of the model less the labels;
 and the same of the Lennard-Jones forces of ff14SB between heavy atoms farther apart than the model's
 cutoff, which no pair of its beads feels. kcal/mol/Å, negative pulls together. STRUCTURE is the protein with
-hydrogens, for the parameters.
+hydrogens, for the parameters. The last line is what all of it comes to: the work of the same two forces when
+the residues' centres move apart by one per cent, the virial of residues [kcal/mol].
 """
 
 import argparse
@@ -60,6 +61,14 @@ def between_residues(positions: np.ndarray, forces: np.ndarray, residue: np.ndar
     return np.stack(pulls, 1)
 
 
+def expansion(positions: np.ndarray, forces: np.ndarray, residue: np.ndarray) -> np.ndarray:
+    """Work of the forces when the residues' centres move apart by 1 %, (n_frames,) [kcal/mol]."""
+    members = [residue == number for number in np.unique(residue)]
+    centre = np.stack([positions[:, own].mean(1) for own in members], 1)
+    force = np.stack([forces[:, own].sum(1) for own in members], 1)
+    return 0.01 * (force * (centre - positions.mean(1, keepdims=True))).sum((1, 2))
+
+
 def pairs(n_residues: int) -> list[tuple[int, int]]:
     """Of residues that are not neighbours in the sequence."""
     return [(i, j) for i, j in combinations(range(n_residues), 2) if j > i + 1]
@@ -79,15 +88,19 @@ def main() -> None:
         raise SystemExit(f"{options.labels}: no frames up to {options.kelvin:g} K: raise --kelvin")
     system, cutoff = next(iter(chosen.values())).system, potential.config.cutoff
     parameters = lennard_jones(options.structure, list(system.bead_name))
-    ours, hidden = [], []
+    ours, hidden, work = [], [], []
     for key, frames in chosen.items():
         parts = compared([potential], {key: frames})
         surplus = np.concatenate([part.forces - part.labels for part in parts])
         ours.append(between_residues(frames.positions, surplus, system.residue_index))
         forces = np.array([hidden_forces(x, *parameters, cutoff) for x in frames.positions])
         hidden.append(between_residues(frames.positions, forces, system.residue_index))
+        work.append([expansion(frames.positions, each, system.residue_index) for each in (surplus, forces)])
     print(f"{sum(map(len, ours))} frames; kcal/mol/Å; Lennard-Jones beyond {cutoff:g} Å")
     report(np.concatenate(ours), np.concatenate(hidden), pairs(system.residue_index.max() + 1))
+    model, far = np.concatenate(work, axis=1)
+    error = model.std() / np.sqrt(len(model))
+    print(f"expansion by 1 %: {model.mean():+.2f} ± {error:.2f} kcal/mol, hidden {far.mean():+.2f}")
 
 
 def report(ours: np.ndarray, hidden: np.ndarray, names: list[tuple[int, int]]) -> None:

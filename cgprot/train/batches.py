@@ -16,8 +16,11 @@ from cgprot.files.dataset import read_dataset
 from cgprot.model.graph import Graph, build_graph, join_graphs
 from cgprot.train.torsions import NAME as TORSIONS
 from cgprot.train.torsions import Torsions, join_torsions, torsions_of
+from cgprot.train.virial import NAME as VIRIAL
+from cgprot.train.virial import Residues, join_residues, residues_of
 
 Item = TypeVar("Item")
+OF_FORCES = {TORSIONS, VIRIAL}  # labels that are made of the forces, frame by frame
 
 
 class Frame(NamedTuple):
@@ -30,6 +33,7 @@ class Frame(NamedTuple):
     targets: Mapping[str, Tensor]  # further labels, (1, ...) of the frame or (n_beads, ...) of its beads
     composition: int  # which of the different sets of bead types, counted from 0
     torsions: Torsions | None = None  # if forces along them are learned; shared by the frames of an entry
+    residues: Residues | None = None  # if their virial is learned; shared likewise
 
 
 class Batch(NamedTuple):
@@ -41,6 +45,7 @@ class Batch(NamedTuple):
     targets: Mapping[str, Tensor]  # (n_systems, ...) or (n_total, ...)
     composition: Tensor  # (n_systems,)
     torsions: Torsions | None = None
+    residues: Residues | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
@@ -53,6 +58,7 @@ class Batch(NamedTuple):
             {name: target.to(device) for name, target in self.targets.items()},
             self.composition.to(device),
             self.torsions and self.torsions.to(device),
+            self.residues and self.residues.to(device),
         )
 
 
@@ -134,7 +140,7 @@ def prepare_frames(
     """
     for entry, frames in entries.items():
         for name in targets:
-            if name not in frames.properties and name != TORSIONS:
+            if name not in frames.properties and name not in OF_FORCES:
                 raise InputError(
                     f"{entry}: no {name} among its labels: leave out loss.{name}, or choose other data"
                 )
@@ -144,10 +150,12 @@ def prepare_frames(
         prepared = []
         for entry, frames in entries.items():
             labels = _targets(frames, targets, shifts.get(compositions[entry], 0.0))
-            own = torsions_of(frames.system.bonds, frames.system.n_beads) if TORSIONS in targets else None
+            system = frames.system
+            torsions = torsions_of(system.bonds, system.n_beads) if TORSIONS in targets else None
+            residues = residues_of(system.residue_index) if VIRIAL in targets else None
             for number in range(len(frames)):
                 frame = _prepare(entry, frames, number, cutoff, labels, compositions[entry])
-                prepared.append(_with_torsions(frame, own) if own else frame)
+                prepared.append(_with_projections(frame, torsions, residues))
                 bar.update()
     return prepared
 
@@ -172,7 +180,7 @@ def _targets(frames: BeadFrames, names: Sequence[str], energy_mean: float) -> di
     """(n_frames, 1 or n_beads, ...) by name."""
     labels = {}
     for name in names:
-        if name == TORSIONS:  # made of the forces, frame by frame
+        if name in OF_FORCES:
             continue
         values = np.asarray(frames.properties[name], dtype=np.float64)
         values = values - energy_mean if name == "energy" else values
@@ -215,15 +223,20 @@ def _prepare(
     )
 
 
-def _with_torsions(frame: Frame, torsions: Torsions) -> Frame:
-    label = torsions.project(frame.graph.positions, frame.forces)
-    return frame._replace(targets={**frame.targets, TORSIONS: label}, torsions=torsions)
+def _with_projections(frame: Frame, torsions: Torsions | None, residues: Residues | None) -> Frame:
+    labels, where = dict(frame.targets), (frame.graph.positions, frame.forces)
+    if torsions:
+        labels[TORSIONS] = torsions.project(*where)
+    if residues:
+        labels[VIRIAL] = residues.virial(*where)
+    return frame._replace(targets=labels, torsions=torsions, residues=residues)
 
 
 def join_frames(frames: Sequence[Frame]) -> Batch:
     """One batch of frames, of one system or of many."""
     graph = join_graphs([frame.graph for frame in frames])
     torsions = [frame.torsions for frame in frames if frame.torsions is not None]
+    residues = [frame.residues for frame in frames if frame.residues is not None]
     return Batch(
         graph=graph._replace(edges=graph.edges.long()),
         forces=torch.cat([frame.forces for frame in frames]),
@@ -231,6 +244,7 @@ def join_frames(frames: Sequence[Frame]) -> Batch:
         targets={name: torch.cat([f.targets[name] for f in frames]) for name in frames[0].targets},
         composition=torch.tensor([frame.composition for frame in frames]),
         torsions=join_torsions(torsions, [len(frame.forces) for frame in frames]) if torsions else None,
+        residues=join_residues(residues) if residues else None,
     )
 
 

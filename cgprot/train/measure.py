@@ -9,6 +9,7 @@ from cgprot.model.potential import Potential
 from cgprot.train.batches import Batch, Frame, join_frames
 from cgprot.train.loss import ForceErrors
 from cgprot.train.torsions import NAME as TORSIONS
+from cgprot.train.virial import NAME as VIRIAL
 from cgprot.train.world import World
 
 BATCH_FRAMES = 8
@@ -68,6 +69,8 @@ def compared(
     predicted = dict(values)
     if batch.torsions is not None:
         predicted[TORSIONS] = batch.torsions.project(batch.graph.positions, values["forces"])
+    if batch.residues is not None:
+        predicted[VIRIAL] = batch.residues.virial(batch.graph.positions, values["forces"])
     pairs = {name: (predicted[name], batch.targets[name]) for name in names if name != "forces"}
     others = {name: (p, label, torch.full_like(label, torch.nan)) for name, (p, label) in pairs.items()}
     return {"forces": (values["forces"], batch.forces, batch.force_noise)} | others

@@ -59,3 +59,14 @@ def test_a_pull_between_two_residues_is_found_there():
     found = beyond_cutoff.between_residues(positions, forces, residue)
     assert beyond_cutoff.pairs(4) == [(0, 2), (0, 3), (1, 3)]
     np.testing.assert_allclose(found[:, 1], -1.5)  # together
+
+
+def test_expansion_is_the_work_of_moving_residues_apart():
+    """Of the hidden energy, by central differences; residues keep their shape."""
+    residue = np.repeat([0, 1, 2, 3], [4, 3, 5, 2])
+    forces = beyond_cutoff.hidden_forces(POSITIONS, SIGMA, EPSILON, CUTOFF)
+    centres = np.array([POSITIONS[residue == number].mean(0) for number in residue]) - POSITIONS.mean(0)
+    step = 1e-6
+    slope = (energy(POSITIONS + step * centres) - energy(POSITIONS - step * centres)) / (2 * step)
+    found = beyond_cutoff.expansion(POSITIONS[None], forces[None], residue)
+    np.testing.assert_allclose(found, [-0.01 * slope], rtol=1e-6)
