@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.2-small and heavy-0.2-base again: data, stages of training, frames that a model reaches.
-# A finished step is skipped, a training or a refinement that was ended on its way goes on. About five hours of a
-# core for the data, three and a half for the trainings of the small model.
+# Makes trained/heavy-0.2-base and heavy-0.3-small again: data, stages of training, frames that a model reaches.
+# A finished step is skipped, a training or a refinement that was ended on its way goes on. About six hours of a
+# core for the data, four and a half for the base model's trainings, two and a half for the small one's.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
 # The systems are those the shipped weights saw; SYSTEMS=systems.txt recipe.sh ... takes all rows instead.
@@ -43,6 +43,6 @@ for stage in small-long small-last small-torsions; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
 reach reached-2 small-torsions reached-2.txt 330 5
-for stage in small-soap base; do
+for stage in small-soap base walls wide; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
