@@ -48,13 +48,21 @@ def hidden_forces(positions: np.ndarray, sigma: np.ndarray, epsilon: np.ndarray,
     return size.sum(1)[:, None] * positions - size @ positions
 
 
-def between_residues(positions: np.ndarray, forces: np.ndarray, residue: np.ndarray) -> np.ndarray:
-    """(n_frames, n_beads, 3) twice -> (n_frames, n_pairs), residues that are neighbours left out."""
+def of_residues(
+    positions: np.ndarray, forces: np.ndarray, residue: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres and net forces, (n_frames, n_residues, 3) each."""
     members = [residue == number for number in np.unique(residue)]
     centre = np.stack([positions[:, own].mean(1) for own in members], 1)
     force = np.stack([forces[:, own].sum(1) for own in members], 1)
+    return centre, force
+
+
+def between_residues(positions: np.ndarray, forces: np.ndarray, residue: np.ndarray) -> np.ndarray:
+    """(n_frames, n_beads, 3) twice -> (n_frames, n_pairs), residues that are neighbours left out."""
+    centre, force = of_residues(positions, forces, residue)
     pulls = []
-    for i, j in pairs(len(members)):
+    for i, j in pairs(centre.shape[1]):
         line = centre[:, i] - centre[:, j]
         line /= np.linalg.norm(line, axis=1, keepdims=True)
         pulls.append(((force[:, i] - force[:, j]) * line).sum(1) / 2)
@@ -63,9 +71,7 @@ def between_residues(positions: np.ndarray, forces: np.ndarray, residue: np.ndar
 
 def expansion(positions: np.ndarray, forces: np.ndarray, residue: np.ndarray) -> np.ndarray:
     """Work of the forces when the residues' centres move apart by 1 %, (n_frames,) [kcal/mol]."""
-    members = [residue == number for number in np.unique(residue)]
-    centre = np.stack([positions[:, own].mean(1) for own in members], 1)
-    force = np.stack([forces[:, own].sum(1) for own in members], 1)
+    centre, force = of_residues(positions, forces, residue)
     return 0.01 * (force * (centre - positions.mean(1, keepdims=True))).sum((1, 2))
 
 

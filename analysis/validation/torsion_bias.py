@@ -15,8 +15,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from MDAnalysis.lib.distances import calc_dihedrals
 
+from cgprot.analyse.dihedrals import phi_psi_beads
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.model.checkpoint import load_model
 from cgprot.model.potential import Potential
@@ -24,24 +26,21 @@ from cgprot.train.batches import read_datasets
 from cgprot.train.evaluate import compared
 from cgprot.train.torsions import torsions_of
 
-ATOMS = {
-    "phi": (("ACE", "C"), ("", "N"), ("", "CA"), ("", "C")),
-    "psi": (("", "N"), ("", "CA"), ("", "C"), ("NME", "N")),
-}
+COLUMNS = {"phi": slice(0, 4), "psi": slice(1, 5)}  # of phi_psi_beads
 BIN = 30  # degrees
 FEWEST = 3  # frames that have a standard error
 
 
 def four_beads(key: str, system: BeadSystem, torsion: str) -> list[int]:
-    """The beads of φ or ψ; "" stands for the residue between the caps."""
-    caps = {"ACE", "NME"}
-    residues = [name if name in caps else "" for name in system.residue_name]
-    names = list(zip(residues, system.bead_name, strict=True))
-    if len(set(system.residue_index)) != 3 or not set(ATOMS[torsion]) <= set(names):
-        raise SystemExit(
-            "torsion_bias.py: labels of something other than ACE-X-NME: give those of one residue"
-        )
-    return [names.index(atom) for atom in ATOMS[torsion]]
+    """The beads of φ or ψ of the residue between the caps."""
+    rows = phi_psi_beads(system)
+    if (
+        len(rows) != 1
+        or len(set(system.residue_index)) != 3
+        or not {"ACE", "NME"} <= set(system.residue_name)
+    ):
+        raise SystemExit(f"{key}: something other than ACE-X-NME: give labels of one residue")
+    return rows[0, COLUMNS[torsion]].tolist()
 
 
 def angles(positions: np.ndarray, beads: list[int]) -> np.ndarray:
@@ -57,12 +56,9 @@ def torques(
     rows = [k for k, axis in enumerate(torsions.axis.tolist()) if set(axis) == set(beads[1:3])]
     if not rows:
         raise SystemExit(f"{key}: this bond is in a ring and does not turn: take the other torsion")
-    first, second = torsions.axis[rows[0]].tolist()
-    turned = torsions.bead[torsions.row == rows[0]].numpy()
-    along = positions[:, second] - positions[:, first]
-    along /= np.linalg.norm(along, axis=1, keepdims=True)
-    arms = np.cross(along[:, None], positions[:, turned] - positions[:, [second]])
-    return (arms * forces[:, turned]).sum(axis=(1, 2))
+    own = torsions.row == rows[0]
+    levers = np.stack([torsions.levers(torch.as_tensor(frame))[own] for frame in positions])
+    return (levers * forces[:, torsions.bead[own]]).sum(axis=(1, 2))
 
 
 def measured(model: Potential, key: str, frames: BeadFrames, torsion: str) -> np.ndarray:
@@ -97,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model")
     parser.add_argument("labels", type=Path, nargs="+")
-    parser.add_argument("--torsion", choices=list(ATOMS), default="psi")
+    parser.add_argument("--torsion", choices=list(COLUMNS), default="psi")
     options = parser.parse_args()
     potential, _ = load_model(options.model)
     by_temperature: dict[float | None, list[np.ndarray]] = {}

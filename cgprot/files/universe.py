@@ -143,15 +143,18 @@ def _quiet():
 
 def names_atoms(path: Path) -> bool:
     """Whether a PDB or mmCIF file has atoms at all; without any, parsers fail in words of their insides."""
+    listed = grouped = False
     try:
-        lines = Path(path).read_text(errors="replace").splitlines()
+        # A trajectory may be a PDB file: its first atom is enough.
+        with open(path, errors="replace") as stream:
+            for line in stream:
+                listed |= line.startswith("_atom_site.")
+                grouped |= line.startswith("_atom_site.group_PDB")
+                if line.startswith(("ATOM", "HETATM")) or (listed and {"ATOM", "HETATM"} & set(line.split())):
+                    return True
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error.strerror}): check its permissions")
-    if not any(line.startswith("_atom_site.") for line in lines):
-        return any(line.startswith(("ATOM", "HETATM")) for line in lines)
-    # A row of an mmCIF file may start with another column, and lack the word.
-    grouped = any(line.startswith("_atom_site.group_PDB") for line in lines)
-    return not grouped or any({"ATOM", "HETATM"} & set(line.split()) for line in lines)
+    return listed and not grouped  # the rows of such an mmCIF file lack the word
 
 
 def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Universe:

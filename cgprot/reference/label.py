@@ -124,10 +124,10 @@ def label(
         positions = np.array([_with_hydrogens(structure, topology, system, frame) for frame in positions])
     torn = partial(distorted, topology, structure.positions, time=time)
     problems = torn(positions)
-    # What a move does is chance; what is wrong before it, a wrong file.
-    if problems and (left_out is None or config.moves):
-        raise InputError(problems[min(problems)])
     if config.moves:
+        # What a move does is chance; what is wrong before it, a wrong file.
+        if problems:
+            raise InputError(problems[min(problems)])
         positions, clashes = _moved(projection, topology, system.bead_of_atom, positions, config, torn)
         problems = torn(positions) | clashes
     if problems and left_out is None:

@@ -48,21 +48,20 @@ def shifted(
 
     Parameters
     ----------
-    positions : (n_frames, n_atoms, 3) [Å]
+    positions : (n_frames, n_atoms, 3) [Å], no bond torn
     bead_of_atom : (n_atoms,)
     shifts : of the frames with these numbers, drawn anew at every call: (n, n_beads, 3) [Å]
     torn : the numbers of the frames whose bonds are too long or too short
     """
-    lost = torn(positions)
     moved, wanted = positions.copy(), np.arange(len(positions))
     for _ in range(_DRAWS):
         moved[wanted] = positions[wanted] + shifts(wanted)[:, bead_of_atom]
-        wanted = np.array(sorted(set(torn(moved)) - set(lost)), dtype=int)
+        wanted = np.array(sorted(torn(moved)), dtype=int)
     return moved
 
 
 def twisted(
-    topology: Topology, positions: np.ndarray, largest: float, seed: int, without: Collection[int] = ()
+    topology: Topology, positions: np.ndarray, largest: float, seed: int
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Frames turned about every rotatable bond by random angles; bonds and angles keep.
 
@@ -73,7 +72,6 @@ def twisted(
     ----------
     positions : (n_frames, n_atoms, 3) [Å]
     largest : angle [degrees]; angles are uniform between -largest and largest
-    without : frames to leave as they are
 
     Returns
     -------
@@ -88,12 +86,12 @@ def twisted(
     if not turns:
         raise InputError("no bond to turn about: leave the twist out")
     moved, problems = positions.copy(), {}
-    for number in sorted(set(range(len(positions))) - set(without)):
+    for number, frame in enumerate(positions):
         generator = np.random.default_rng([seed, number])
-        allowed = _clashes(positions[number], heavy, near)
+        allowed = _clashes(frame, heavy, near)
         for _ in range(_TWISTS):
             angles = generator.uniform(-largest, largest, len(turns))
-            candidate = _turned(positions[number], turns, np.radians(angles))
+            candidate = _turned(frame, turns, np.radians(angles))
             if _clashes(candidate, heavy, near) <= allowed:
                 moved[number] = candidate
                 break

@@ -33,11 +33,15 @@ class Torsions(NamedTuple):
     row: Tensor
     bead: Tensor
 
-    def directions(self, positions: Tensor) -> Tensor:
-        """v: (n_total, 3) [Å] -> (n_entries, 3), those of a rotation together a unit vector."""
+    def levers(self, positions: Tensor) -> Tensor:
+        """û × (x_i - x_b): (n_total, 3) [Å] -> (n_entries, 3) [Å/rad], what a rotation moves its beads by."""
         first, second = positions[self.axis[:, 0]], positions[self.axis[:, 1]]
         along = torch.nn.functional.normalize(second - first, dim=1)
-        moves = torch.linalg.cross(along[self.row], positions[self.bead] - second[self.row])
+        return torch.linalg.cross(along[self.row], positions[self.bead] - second[self.row])
+
+    def directions(self, positions: Tensor) -> Tensor:
+        """v: (n_total, 3) [Å] -> (n_entries, 3), those of a rotation together a unit vector."""
+        moves = self.levers(positions)
         square = positions.new_zeros(len(self.axis)).index_add(0, self.row, moves.square().sum(1))
         # Beads that all lie on the axis are not moved, and have no such force.
         return moves * square.clamp_min(1e-12).rsqrt()[self.row, None]

@@ -91,7 +91,7 @@ def test_labels_are_projected_as_predictions_are():
     assert isinstance(batch.to(torch.device("cpu")).residues, Residues)
 
 
-def test_the_virial_is_learned_beside_forces_and_torsions(tmp_path):
+def test_the_virial_is_learned_beside_forces(tmp_path):
     for name, seed in (("train", 0), ("validation", 1)):
         write_dataset(tmp_path / f"{name}.h5", {"a/300/0": two_residues(springs.spring_frames(6, seed))})
     run = train(springs.run_config(tmp_path, steps=60, loss={"virial": 0.5}), tmp_path / "run")
