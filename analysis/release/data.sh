@@ -10,11 +10,11 @@ export here structures OMP_NUM_THREADS=1
 step() { [ -e "$1" ] || "${@:2}" -o "$1"; }
 
 # The links of a chain are joined by &&: within a condition bash does not end at what fails.
-starting_structure() { # name, sequence or protein or PROTEIN:BRIDGE; leaves the words in `start`
+starting_structure() { # name, sequence or protein or PROTEIN:FRAGMENT; leaves the words in `start`
     case $2 in
         protein) start=("$structures/$1.pdb") ;;
         *:*) start=("${1}_start.pdb") &&
-            python "$here/disulfide.py" "$structures/${2%:*}.pdb" "${2#*:}" "${1}_start.pdb" ;;
+            python -W ignore "$here/fragment.py" "$structures/${2%:*}.pdb" "${2#*:}" "${1}_start.pdb" ;;
         *) start=(--sequence "$2") ;;
     esac
 }
@@ -27,9 +27,14 @@ sampled() { # name, source, ps, temperatures; under another name until it is who
             --seed 1 -o "$1.part" && mv "$1.part" "$1"
 }
 
-one() { # name, sequence or protein or PROTEIN:BRIDGE, ps, temperatures
+one() { # name, sequence or protein or PROTEIN:FRAGMENT, ps, temperatures
     sampled "$@" || return
     local frames=("$1"/*K.trr --structure "$1/system.pdb" --name "$1") failed=0
+    # Many that are short: all their frames, as they are.
+    case $1 in cut?_* | hairpin?_* | hydroxyl?_*)
+        step "$1.h5" cgprot label "${frames[@]}" --seed 3
+        return ;;
+    esac
     step "$1.h5" cgprot label "${frames[@]}" --every 2 --seed 3 || failed=1
     step "${1}_displaced.h5" cgprot label "${frames[@]}" --every 4 --displace 0.05 --seed 4 || failed=1
     step "${1}_stretched.h5" cgprot label "${frames[@]}" --every 6 --displace 0.1 --stretch 0.1 --seed 5 || failed=1

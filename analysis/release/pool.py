@@ -2,8 +2,9 @@
 
 usage: pool.py FOLDER OUTPUT.h5 [--thermal] [-NAME ...] [+NAME ...]
 FOLDER holds NAME.h5, NAME_displaced.h5, NAME_stretched.h5 and NAME_twisted.h5 of every system of systems.txt;
-what is not there is left out. -NAME leaves a system out, +NAME takes only those named. OUTPUT.csv, beside the
-dataset, has one row a file: system, sequence or source, kind, temperatures [K], frames, beads, SHA-256.
+what is not there is left out. -NAME leaves a system out and what is cut out of it, +NAME takes only those
+named. OUTPUT.csv, beside the dataset, has one row a file: system, sequence or source, kind, temperatures [K],
+frames, beads, SHA-256.
 --thermal takes the sampled and twisted frames alone, and of the single residues pepNNN the displaced ones
 too: forces of displaced frames are about three times, of stretched ones five times as large, and rule a mean
 square.
@@ -28,7 +29,11 @@ def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
     systems = {name: source for name, source, *_ in rows}
     if unknown := (without | only) - systems.keys():
         raise SystemExit(f"pool.py: {', '.join(sorted(unknown))}: no such row of systems.txt: check the name")
-    return {name: s for name, s in systems.items() if name not in without and (not only or name in only)}
+    return {
+        name: source
+        for name, source in systems.items()
+        if without.isdisjoint((name, source.partition(":")[0])) and (not only or name in only)
+    }
 
 
 def is_thermal(name: str, source: str, kind: str) -> bool:

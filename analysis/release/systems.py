@@ -2,7 +2,8 @@
 
 Peptides: every residue alone between caps, then random tri- to hexapeptides. Each residue and protonation
 state comes equally often, proline twice as often: it bends the chain and may isomerise. Some chains have
-charged ends instead of caps. Proteins and disulfide bridges are those of the rows of index.csv marked train.
+charged ends instead of caps. Proteins, disulfide bridges and other fragments are of rows of index.csv marked
+train.
 
 usage: systems.py STRUCTURES > systems.txt
 """
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import MDAnalysis
 import numpy as np
-from disulfide import bridges
+from fragment import bridges
+from segments import fragments
 
 STANDARD = "ALA ARG ASN ASP CYS GLN GLU GLY HID HIE ILE LEU LYS MET PHE PRO SER THR TRP TYR VAL"
 RESIDUES = f"{STANDARD} HIP ASH GLH LYN".split()
@@ -29,7 +31,7 @@ LONG_PEPTIDES, LONG_PROTEINS, LONG = 66, 11, "12 300,400,500"
 BASINS, BASIN_TIME = "ALA GLY PRO ARG ASN ASP CYS GLN GLU".split(), "60 300,400,500"
 SHORT_BASIN_TIME = "30 300,400,500"
 LONG_ALANINE = "long_ALA ACE-ALA-NME 300 300,400,500"
-SHORT_PEPTIDE, SHORT_PROTEIN = "6 300,400,500", "4 300,500"
+SHORT_PEPTIDE, SHORT_PROTEIN, FRAGMENT = "6 300,400,500", "4 300,500", "2 300,500"
 
 
 def peptides(number: int, seed: int = 1) -> list[list[str]]:
@@ -73,7 +75,8 @@ def main() -> None:
     basins += [LONG_ALANINE, *(f"basins_{name} ACE-{name}-NME {SHORT_BASIN_TIME}" for name in others)]
     # Side by side, so that whatever is done so far holds all three.
     mixed = zip_longest(proteins, bridged, *(rest[k::4] for k in range(4)))
-    print(*long_first, *basins, *filter(None, chain.from_iterable(mixed)), sep="\n")
+    cut = [f"{row} {FRAGMENT}" for row in fragments(structures, [row["id"] for row in train])]
+    print(*long_first, *basins, *filter(None, chain.from_iterable(mixed)), *cut, sep="\n")
 
 
 if __name__ == "__main__":
