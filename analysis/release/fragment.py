@@ -34,7 +34,7 @@ def _around(protein: MDAnalysis.AtomGroup, cysteine: int) -> bool:
 def can_be_capped(protein: MDAnalysis.AtomGroup, first: int, last: int) -> bool:
     """Whether residues first to last, indices, and a neighbour on each side are there without a gap."""
     residues = protein.residues[max(first - 1, 0) : last + 2]
-    whole = first > 0 and len(residues) == last - first + 3
+    whole = len(residues) == last - first + 3
     return whole and len(set(residues.segids)) == 1 and set(np.diff(residues.resids)) == {1}
 
 
@@ -48,7 +48,7 @@ def segments(protein: MDAnalysis.AtomGroup, which: str) -> list[tuple[int, int]]
 
 def _lines(protein: MDAnalysis.AtomGroup, first: int, last: int, chain: str, capped: bool) -> list[str]:
     lines = []
-    caps = {first - 1: "ACE", last + 1: "NME"} if capped else {}
+    caps = {first - 1: "ACE", last + 1: "NME"}
     for number in range(first - capped, last + 1 + capped):
         residue, cap = protein.residues[number], caps.get(number)
         names = _CAPS[cap] if cap else {n: n for n in residue.atoms.select_atoms("not element H").names}

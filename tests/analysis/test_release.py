@@ -85,6 +85,14 @@ def test_fragments_of_one_kind_share_no_residue_and_can_be_cut(protein):
         assert all(can_be_capped(protein, first - 1, last - 1) for first, last in spans)
 
 
+def test_segments_that_touch_are_far_apart_along_the_chain(protein):
+    words = segments.touching(protein)
+    assert words
+    for word in words:
+        first, second = (int(part.split("-")[0]) for part in word.split("+"))
+        assert second - first > segments.STRETCH
+
+
 def test_hydroxyls_are_at_an_acid_or_a_hydroxyl(protein):
     words = segments.hydroxyls(protein)
     assert words
