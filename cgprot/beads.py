@@ -1,10 +1,12 @@
 """The data that flows through cgprot: what the atoms are, what the beads are, where they are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from cgprot.errors import InputError
 
@@ -116,3 +118,27 @@ class BeadFrames:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+def sides(
+    bonds: np.ndarray, n_ends: int, chosen: Iterable[int] | None = None
+) -> Iterator[tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]]]:
+    """What lies behind either end of a bond, of atoms or of beads, for every bond that is in no ring.
+
+    Parameters
+    ----------
+    bonds : (n_bonds, 2) int
+    n_ends : number of all atoms or beads
+    chosen : numbers of the bonds that are asked for, all if None
+
+    Yields
+    ------
+    the bond's ends, and of each (n_ends,) bool: what is on its side, itself included
+    """
+    for number in range(len(bonds)) if chosen is None else chosen:
+        others = np.delete(bonds, number, axis=0)
+        graph = csr_array((np.ones(len(others)), (others[:, 0], others[:, 1])), shape=(n_ends, n_ends))
+        _, part = connected_components(graph, directed=False)
+        first, second = bonds[number].tolist()
+        if part[first] != part[second]:
+            yield (first, second), (part == part[first], part == part[second])

@@ -3,16 +3,15 @@
 Forces there are the walls of a potential without prior terms, and the passes between its basins.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from cgprot.beads import Topology
+from cgprot.beads import Topology, sides
 from cgprot.errors import InputError
 
 _DRAWS = 10  # of a shift, before a frame that it tears counts as distorted
@@ -108,22 +107,13 @@ def rotatable_bonds(topology: Topology) -> list[Turn]:
     heavy = topology.element != "H"
     neighbours = np.bincount(topology.bonds.ravel(), minlength=len(topology.element))
     single = (neighbours[topology.bonds] == _FULL).any(axis=1) & heavy[topology.bonds].all(axis=1)
-    return [turn for turn in _bridges(topology, np.flatnonzero(single)) if (turn.behind & heavy).sum() > 1]
-
-
-def _bridges(topology: Topology, bonds: np.ndarray) -> Iterator[Turn]:
-    """Those of the bonds without which the molecule falls in two."""
-    heavy = topology.element != "H"
-    for bond in bonds.tolist():
-        graph = _graph(np.delete(topology.bonds, bond, axis=0), len(topology.element))
-        _, part = connected_components(graph, directed=False)
-        first, second = topology.bonds[bond].tolist()
-        if part[first] == part[second]:
-            continue
-        sizes = np.bincount(part[heavy], minlength=len(part))
-        if sizes[part[second]] > sizes[part[first]]:
-            first, second = second, first
-        yield Turn(first, second, part == part[second])
+    turns = []
+    for ends, behind in sides(topology.bonds, len(heavy), np.flatnonzero(single)):
+        sizes = [(side & heavy).sum() for side in behind]
+        if min(sizes) > 1:
+            smaller = int(sizes[1] <= sizes[0])
+            turns.append(Turn(ends[1 - smaller], ends[smaller], behind[smaller]))
+    return turns
 
 
 def _turned(frame: np.ndarray, turns: list[Turn], angles: np.ndarray) -> np.ndarray:

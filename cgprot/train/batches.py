@@ -14,13 +14,10 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError
 from cgprot.files.dataset import read_dataset
 from cgprot.model.graph import Graph, build_graph, join_graphs
-from cgprot.train.torsions import NAME as TORSIONS
-from cgprot.train.torsions import Torsions, join_torsions, torsions_of
-from cgprot.train.virial import NAME as VIRIAL
-from cgprot.train.virial import Residues, join_residues, residues_of
+from cgprot.train.projections import NAMES as MADE_OF_FORCES
+from cgprot.train.projections import Projection, join_projections, projections_of
 
 Item = TypeVar("Item")
-OF_FORCES = {TORSIONS, VIRIAL}  # labels that are made of the forces, frame by frame
 
 
 class Frame(NamedTuple):
@@ -32,8 +29,7 @@ class Frame(NamedTuple):
     force_noise: Tensor  # (n_beads, 3) [kcal/mol/Å], standard error, NaN where it is not known
     targets: Mapping[str, Tensor]  # further labels, (1, ...) of the frame or (n_beads, ...) of its beads
     composition: int  # which of the different sets of bead types, counted from 0
-    torsions: Torsions | None = None  # if forces along them are learned; shared by the frames of an entry
-    residues: Residues | None = None  # if their virial is learned; shared likewise
+    projections: Mapping[str, Projection]  # those that are learned; shared by the frames of an entry
 
 
 class Batch(NamedTuple):
@@ -44,8 +40,7 @@ class Batch(NamedTuple):
     force_noise: Tensor  # (n_total, 3) [kcal/mol/Å]
     targets: Mapping[str, Tensor]  # (n_systems, ...) or (n_total, ...)
     composition: Tensor  # (n_systems,)
-    torsions: Torsions | None = None
-    residues: Residues | None = None
+    projections: Mapping[str, Projection]
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
@@ -57,8 +52,7 @@ class Batch(NamedTuple):
             self.force_noise.to(device),
             {name: target.to(device) for name, target in self.targets.items()},
             self.composition.to(device),
-            self.torsions and self.torsions.to(device),
-            self.residues and self.residues.to(device),
+            {name: projection.to(device) for name, projection in self.projections.items()},
         )
 
 
@@ -140,7 +134,7 @@ def prepare_frames(
     """
     for entry, frames in entries.items():
         for name in targets:
-            if name not in frames.properties and name not in OF_FORCES:
+            if name not in frames.properties and name not in MADE_OF_FORCES:
                 raise InputError(
                     f"{entry}: no {name} among its labels: leave out loss.{name}, or choose other data"
                 )
@@ -150,12 +144,10 @@ def prepare_frames(
         prepared = []
         for entry, frames in entries.items():
             labels = _targets(frames, targets, shifts.get(compositions[entry], 0.0))
-            system = frames.system
-            torsions = torsions_of(system.bonds, system.n_beads) if TORSIONS in targets else None
-            residues = residues_of(system.residue_index) if VIRIAL in targets else None
+            projections = projections_of(frames.system, targets)
             for number in range(len(frames)):
                 frame = _prepare(entry, frames, number, cutoff, labels, compositions[entry])
-                prepared.append(_with_projections(frame, torsions, residues))
+                prepared.append(_with_projections(frame, projections))
                 bar.update()
     return prepared
 
@@ -180,7 +172,7 @@ def _targets(frames: BeadFrames, names: Sequence[str], energy_mean: float) -> di
     """(n_frames, 1 or n_beads, ...) by name."""
     labels = {}
     for name in names:
-        if name in OF_FORCES:
+        if name in MADE_OF_FORCES:
             continue
         values = np.asarray(frames.properties[name], dtype=np.float64)
         values = values - energy_mean if name == "energy" else values
@@ -220,31 +212,26 @@ def _prepare(
         force_noise=torch.as_tensor(np.full_like(forces, np.nan) if noise is None else noise[number]).float(),
         targets={name: torch.as_tensor(values[number]).float() for name, values in labels.items()},
         composition=composition,
+        projections={},
     )
 
 
-def _with_projections(frame: Frame, torsions: Torsions | None, residues: Residues | None) -> Frame:
-    labels, where = dict(frame.targets), (frame.graph.positions, frame.forces)
-    if torsions:
-        labels[TORSIONS] = torsions.project(*where)
-    if residues:
-        labels[VIRIAL] = residues.virial(*where)
-    return frame._replace(targets=labels, torsions=torsions, residues=residues)
+def _with_projections(frame: Frame, projections: Mapping[str, Projection]) -> Frame:
+    labels = {name: known.project(frame.graph, frame.forces) for name, known in projections.items()}
+    return frame._replace(targets={**frame.targets, **labels}, projections=projections)
 
 
 def join_frames(frames: Sequence[Frame]) -> Batch:
     """One batch of frames, of one system or of many."""
     graph = join_graphs([frame.graph for frame in frames])
-    torsions = [frame.torsions for frame in frames if frame.torsions is not None]
-    residues = [frame.residues for frame in frames if frame.residues is not None]
+    sizes = [len(frame.forces) for frame in frames]
     return Batch(
         graph=graph._replace(edges=graph.edges.long()),
         forces=torch.cat([frame.forces for frame in frames]),
         force_noise=torch.cat([frame.force_noise for frame in frames]),
         targets={name: torch.cat([f.targets[name] for f in frames]) for name in frames[0].targets},
         composition=torch.tensor([frame.composition for frame in frames]),
-        torsions=join_torsions(torsions, [len(frame.forces) for frame in frames]) if torsions else None,
-        residues=join_residues(residues) if residues else None,
+        projections=join_projections([frame.projections for frame in frames], sizes),
     )
 
 

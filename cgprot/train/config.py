@@ -11,8 +11,7 @@ from cgprot.errors import StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
 from cgprot.model.potential import ModelConfig
 from cgprot.train.optimiser import OptimiserName
-from cgprot.train.torsions import NAME as TORSIONS
-from cgprot.train.virial import NAME as VIRIAL
+from cgprot.train.projections import NAMES as MADE_OF_FORCES
 
 MOST = 10**9  # of anything counted; more is a slip of the keyboard
 
@@ -142,7 +141,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_loss(self) -> "RunConfig":
-        known = {"forces", "energy", TORSIONS, VIRIAL, *self.model.outputs}
+        known = {"forces", "energy", *MADE_OF_FORCES, *self.model.outputs}
         for name in self.loss:
             if name not in known:
                 raise ValueError(f"loss.{name}: the model has no such output: add it to model.outputs")

@@ -8,8 +8,6 @@ from torch import Tensor
 from cgprot.model.potential import Potential
 from cgprot.train.batches import Batch, Frame, join_frames
 from cgprot.train.loss import ForceErrors
-from cgprot.train.torsions import NAME as TORSIONS
-from cgprot.train.virial import NAME as VIRIAL
 from cgprot.train.world import World
 
 BATCH_FRAMES = 8
@@ -67,10 +65,8 @@ def compared(
 ) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Prediction, label and the label's standard error by name."""
     predicted = dict(values)
-    if batch.torsions is not None:
-        predicted[TORSIONS] = batch.torsions.project(batch.graph.positions, values["forces"])
-    if batch.residues is not None:
-        predicted[VIRIAL] = batch.residues.virial(batch.graph.positions, values["forces"])
+    for name, projection in batch.projections.items():
+        predicted[name] = projection.project(batch.graph, values["forces"])
     pairs = {name: (predicted[name], batch.targets[name]) for name in names if name != "forces"}
     others = {name: (p, label, torch.full_like(label, torch.nan)) for name, (p, label) in pairs.items()}
     return {"forces": (values["forces"], batch.forces, batch.force_noise)} | others

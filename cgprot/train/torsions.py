@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NAME = "torsions"  # in the configuration's weights
+from cgprot.beads import sides
+from cgprot.model.graph import Graph
 
 
 class Torsions(NamedTuple):
@@ -46,9 +47,9 @@ class Torsions(NamedTuple):
         # Beads that all lie on the axis are not moved, and have no such force.
         return moves * square.clamp_min(1e-12).rsqrt()[self.row, None]
 
-    def project(self, positions: Tensor, forces: Tensor) -> Tensor:
+    def project(self, graph: Graph, forces: Tensor) -> Tensor:
         """g: forces (n_total, 3) [kcal/mol/Å] -> (n_torsions,) [kcal/mol/Å]."""
-        terms = (self.directions(positions) * forces[self.bead]).sum(1)
+        terms = (self.directions(graph.positions) * forces[self.bead]).sum(1)
         return forces.new_zeros(len(self.axis)).index_add(0, self.row, terms)
 
     def to(self, device: torch.device) -> "Torsions":
@@ -63,40 +64,22 @@ def torsions_of(bonds: np.ndarray, n_beads: int) -> Torsions:
     ----------
     bonds : (n_bonds, 2)
     """
-    neighbours: list[list[int]] = [[] for _ in range(n_beads)]
-    for first, second in bonds.tolist():
-        neighbours[first].append(second)
-        neighbours[second].append(first)
     axes: list[tuple[int, int]] = []
     rows: list[int] = []
     beads: list[int] = []
-    for first, second in bonds.tolist():
-        behind = _behind(neighbours, first, second)
-        others = _behind(neighbours, second, first)
-        if len(behind) < 2 or len(others) < 2:
+    for ends, (others, behind) in sides(bonds, n_beads):
+        if min(others.sum(), behind.sum()) < 2:
             continue
-        if len(behind) > len(others):
-            first, second, behind = second, first, others
-        rows += [len(axes)] * (len(behind) - 1)
-        beads += sorted(behind - {second})
-        axes.append((first, second))
+        if behind.sum() > others.sum():
+            ends, behind = ends[::-1], others
+        moved = np.flatnonzero(behind).tolist()
+        moved.remove(ends[1])
+        rows += [len(axes)] * len(moved)
+        beads += moved
+        axes.append(ends)
     return Torsions(
         torch.tensor(axes).view(-1, 2).long(), torch.tensor(rows).long(), torch.tensor(beads).long()
     )
-
-
-def _behind(neighbours: Sequence[Sequence[int]], first: int, second: int) -> set[int]:
-    """The beads on the side of `second`, itself included; none if a ring leads back to `first`."""
-    found, waiting = {second}, [second]
-    while waiting:
-        bead = waiting.pop()
-        for other in neighbours[bead]:
-            if other == first and bead != second:
-                return set()
-            if other not in found and other != first:
-                found.add(other)
-                waiting.append(other)
-    return found
 
 
 def join_torsions(parts: Sequence[Torsions], sizes: Sequence[int]) -> Torsions:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-NAME = "virial"  # in the configuration's weights
+from cgprot.model.graph import Graph
 
 
 class Residues(NamedTuple):
@@ -27,42 +27,36 @@ class Residues(NamedTuple):
 
     Attributes
     ----------
-    residue : (n_total,) int64 of every bead
-    system : (n_total,) int64 of every bead
+    residue : (n_total,) int64 of every bead, those of a batch counted on
     """
 
     residue: Tensor
-    system: Tensor
 
-    def virial(self, positions: Tensor, forces: Tensor) -> Tensor:
-        """W: (n_total, 3) [Å], (n_total, 3) [kcal/mol/Å] -> (n_systems, 3, 3) [kcal/mol/Å]."""
-        arms = _means(positions, self.residue)[self.residue] - _means(positions, self.system)[self.system]
-        n_systems = int(self.system[-1]) + 1
+    def project(self, graph: Graph, forces: Tensor) -> Tensor:
+        """W: forces (n_total, 3) [kcal/mol/Å] -> (n_systems, 3, 3) [kcal/mol/Å]."""
+        x, system, n_systems = graph.positions, graph.system_index, graph.n_systems
+        arms = _means(x, self.residue)[self.residue] - _means(x, system)[system]
         products = arms[:, :, None] * forces[:, None]
-        whole = forces.new_zeros(n_systems, 3, 3).index_add(0, self.system, products)
-        square = arms.new_zeros(n_systems).index_add(0, self.system, arms.square().sum(1))
-        square = square / torch.bincount(self.system)
+        whole = forces.new_zeros(n_systems, 3, 3).index_add(0, system, products)
+        square = arms.new_zeros(n_systems).index_add(0, system, arms.square().sum(1))
+        square = square / torch.bincount(system)
         # A single residue has no arms, and no virial.
         return (whole + whole.mT) / 2 * square.clamp_min(1e-12).rsqrt()[:, None, None]
 
     def to(self, device: torch.device) -> "Residues":
         """The same on another device."""
-        return Residues(*(part.to(device) for part in self))
+        return Residues(self.residue.to(device))
 
 
 def residues_of(residue_index: np.ndarray) -> Residues:
     """Of one system; residue_index (n_beads,) counts from 0."""
-    residue = torch.as_tensor(np.asarray(residue_index)).long()
-    return Residues(residue, torch.zeros_like(residue))
+    return Residues(torch.as_tensor(np.asarray(residue_index)).long())
 
 
 def join_residues(parts: Sequence[Residues]) -> Residues:
     """Those of a batch of systems."""
     before = np.cumsum([0, *(int(part.residue.max()) + 1 for part in parts[:-1])]).tolist()
-    return Residues(
-        torch.cat([part.residue + shift for part, shift in zip(parts, before, strict=True)]),
-        torch.cat([part.system + number for number, part in enumerate(parts)]),
-    )
+    return Residues(torch.cat([part.residue + shift for part, shift in zip(parts, before, strict=True)]))
 
 
 def _means(values: Tensor, group: Tensor) -> Tensor:

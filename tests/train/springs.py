@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.files.dataset import write_dataset
+from cgprot.model.graph import Graph
 from cgprot.train.config import RunConfig
 
 REST = np.array([[0.0, 0, 0], [1.5, 0, 0], [2.0, 1.4, 0], [3.4, 1.6, 0.5], [0.2, 1.4, 0.8], [1.2, 0.2, 1.9]])
@@ -73,6 +75,13 @@ def spring_frames(
         force_noise=np.full(forces.shape, noise) if noise else None,
         properties={"energy": spring_energy(positions), "dipole": spring_dipole(positions)},
     )
+
+
+def graph_of(*systems: torch.Tensor) -> Graph:
+    """Positions of some systems as one graph without edges."""
+    sizes = torch.tensor([len(positions) for positions in systems])
+    index = torch.arange(len(systems)).repeat_interleave(sizes)
+    return Graph(torch.cat(systems), torch.ones_like(index), index, index.new_zeros(2, 0), len(systems))
 
 
 def write_springs(folder: Path) -> None:

@@ -66,7 +66,7 @@ def test_projected_forces_are_derivatives_of_the_energy(positions):
     def energy(x):
         return torch.sin((w * x).sum(1)).sum()
 
-    for number, found in enumerate(torsions.project(positions, forces)):
+    for number, found in enumerate(torsions.project(springs.graph_of(positions), forces)):
         ahead, behind = (rotated(positions, torsions, number, sign * step) for sign in (1, -1))
         moved = ((ahead - behind) / (2 * step)).norm()
         expected = -(energy(ahead) - energy(behind)) / (2 * step)
@@ -78,13 +78,13 @@ def test_the_bonds_own_force_has_no_part_in_it(positions):
     stretch = positions[torsions.axis[0, 1]] - positions[torsions.axis[0, 0]]
     forces = torch.zeros(N_BEADS, 3, dtype=torch.float64)
     forces[torsions.axis[0, 1]], forces[torsions.axis[0, 0]] = stretch, -stretch  # a bond's own force
-    assert torsions.project(positions, forces)[0].abs() < 1e-12
+    assert torsions.project(springs.graph_of(positions), forces)[0].abs() < 1e-12
 
 
 def test_beads_on_the_axis_have_no_such_force():
     line = torch.tensor([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0]])
     torsions = torsions_of(np.array([[0, 1], [1, 2], [2, 3]]), 4)
-    assert torsions.project(line, torch.ones(4, 3)).tolist() == [0.0]
+    assert torsions.project(springs.graph_of(line), torch.ones(4, 3)).tolist() == [0.0]
 
 
 def test_a_batch_is_its_systems(positions):
@@ -92,8 +92,12 @@ def test_a_batch_is_its_systems(positions):
     joined = join_torsions([one, other, one], [N_BEADS, 5, N_BEADS])
     places = [positions, positions[:5] + 1, positions * 1.1]
     forces = [torch.randn_like(place) for place in places]
-    expected = [t.project(x, f) for t, x, f in zip([one, other, one], places, forces, strict=True)]
-    torch.testing.assert_close(joined.project(torch.cat(places), torch.cat(forces)), torch.cat(expected))
+    expected = [
+        t.project(springs.graph_of(x), f) for t, x, f in zip([one, other, one], places, forces, strict=True)
+    ]
+    torch.testing.assert_close(
+        joined.project(springs.graph_of(*places), torch.cat(forces)), torch.cat(expected)
+    )
 
 
 def chained(frames):
@@ -108,8 +112,8 @@ def test_labels_are_projected_as_predictions_are():
     _, label, _ = compared({"forces": batch.forces}, batch, ["forces", "torsions"])["torsions"]
     predicted, _, _ = compared({"forces": 2 * batch.forces}, batch, ["forces", "torsions"])["torsions"]
     torch.testing.assert_close(predicted, 2 * label)
-    assert len(label) == 3 * len(prepared[0].torsions.axis) > 0
-    assert isinstance(batch.to(torch.device("cpu")).torsions, Torsions)
+    assert len(label) == 3 * len(prepared[0].projections["torsions"].axis) > 0
+    assert isinstance(batch.to(torch.device("cpu")).projections["torsions"], Torsions)
 
 
 def test_torsions_are_learned_beside_forces(tmp_path):

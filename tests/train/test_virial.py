@@ -29,7 +29,7 @@ def test_virial_is_the_slope_of_the_energy_along_deformations():
     """-dU/dε of x + ε (e_a c_b + e_b c_a) / 2 over the root mean square of c, for U = Σ sin(w · x)."""
     w, x, step = RNG.normal(size=(8, 3)), POSITIONS.numpy(), 1e-5
     forces = torch.tensor(-w * np.cos((w * x).sum(1, keepdims=True)))
-    found = residues_of(RESIDUE).virial(POSITIONS, forces)
+    found = residues_of(RESIDUE).project(springs.graph_of(POSITIONS), forces)
     assert found.shape == (1, 3, 3)
     c = arms(x, RESIDUE)
     for a in range(3):
@@ -45,9 +45,9 @@ def test_virial_is_the_slope_of_the_energy_along_deformations():
 def test_forces_inside_a_residue_have_no_part_in_it():
     forces = torch.zeros(8, 3, dtype=torch.float64)
     forces[4], forces[7] = torch.tensor([1.0, 2, 3]), torch.tensor([-1.0, -2, -3])
-    assert residues_of(RESIDUE).virial(POSITIONS, forces).abs().max() < 1e-12
+    assert residues_of(RESIDUE).project(springs.graph_of(POSITIONS), forces).abs().max() < 1e-12
     forces[7], forces[0] = 0, forces[7].clone()
-    assert residues_of(RESIDUE).virial(POSITIONS, forces).abs().max() > 0.1
+    assert residues_of(RESIDUE).project(springs.graph_of(POSITIONS), forces).abs().max() > 0.1
 
 
 def test_a_common_pressure_grows_with_the_number_of_beads():
@@ -56,12 +56,14 @@ def test_a_common_pressure_grows_with_the_number_of_beads():
         x = RNG.normal(scale=scale, size=(n, 3))
         x -= x.mean(0)
         outward = x / np.sqrt((x**2).sum() / n)
-        found = residues_of(np.arange(n)).virial(torch.tensor(x), torch.tensor(outward))
+        found = residues_of(np.arange(n)).project(springs.graph_of(torch.tensor(x)), torch.tensor(outward))
         assert torch.einsum("sii->s", found).item() == pytest.approx(n)
 
 
 def test_one_residue_has_no_virial():
-    found = residues_of(np.zeros(8, dtype=int)).virial(POSITIONS, torch.ones(8, 3, dtype=torch.float64))
+    found = residues_of(np.zeros(8, dtype=int)).project(
+        springs.graph_of(POSITIONS), torch.ones(8, 3, dtype=torch.float64)
+    )
     assert found.abs().max() == 0
 
 
@@ -69,9 +71,13 @@ def test_a_batch_is_its_systems():
     one, other = residues_of(RESIDUE), residues_of(RESIDUE[:5])
     places = [POSITIONS, POSITIONS[:5] + 1, POSITIONS * 1.1]
     forces = [torch.randn_like(place) for place in places]
-    expected = [r.virial(x, f) for r, x, f in zip([one, other, one], places, forces, strict=True)]
+    expected = [
+        r.project(springs.graph_of(x), f) for r, x, f in zip([one, other, one], places, forces, strict=True)
+    ]
     joined = join_residues([one, other, one])
-    torch.testing.assert_close(joined.virial(torch.cat(places), torch.cat(forces)), torch.cat(expected))
+    torch.testing.assert_close(
+        joined.project(springs.graph_of(*places), torch.cat(forces)), torch.cat(expected)
+    )
 
 
 def two_residues(frames):
@@ -88,7 +94,7 @@ def test_labels_are_projected_as_predictions_are():
     torch.testing.assert_close(predicted, 2 * label)
     assert label.shape == (3, 3, 3)
     assert label.abs().max() > 0
-    assert isinstance(batch.to(torch.device("cpu")).residues, Residues)
+    assert isinstance(batch.to(torch.device("cpu")).projections["virial"], Residues)
 
 
 def test_the_virial_is_learned_beside_forces(tmp_path):
