@@ -1,13 +1,13 @@
 """Pools the labelled frames of many systems into one dataset, and writes what went in.
 
-usage: pool.py FOLDER OUTPUT.h5 [--thermal] [-NAME ...] [+NAME ...]
+usage: pool.py FOLDER OUTPUT.h5 [--thermal] [--fragments] [-NAME ...] [+NAME ...]
 FOLDER holds NAME.h5, NAME_displaced.h5, NAME_stretched.h5 and NAME_twisted.h5 of every system of systems.txt;
 what is not there is left out. -NAME leaves a system out and what is cut out of it, +NAME takes only those
 named. OUTPUT.csv, beside the dataset, has one row a file: system, sequence or source, kind, temperatures [K],
 frames, beads, SHA-256.
 --thermal takes the sampled and twisted frames alone, and of the single residues pepNNN the displaced ones
 too: forces of displaced frames are about three times, of stretched ones five times as large, and rule a mean
-square.
+square. --fragments takes what was cut out of proteins too, but for disulfide bridges, which are always there.
 """
 
 import csv
@@ -22,8 +22,8 @@ HEADER = ("system", "source", "kind", "temperatures_K", "frames", "beads", "sha2
 KINDS = {"sampled": "", "displaced": "_displaced", "stretched": "_stretched", "twisted": "_twisted"}
 
 
-def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
-    """{name: sequence or source} of the rows that the choice leaves."""
+def chosen_systems(rows: list[list[str]], choice: list[str], fragments: bool) -> dict[str, str]:
+    """{name: sequence or source} of the rows that the choice leaves, with or without the fragments."""
     without = {name[1:] for name in choice if name.startswith("-")}
     only = {name[1:] for name in choice if name.startswith("+")}
     systems = {name: source for name, source, *_ in rows}
@@ -32,8 +32,15 @@ def chosen_systems(rows: list[list[str]], choice: list[str]) -> dict[str, str]:
     return {
         name: source
         for name, source in systems.items()
-        if without.isdisjoint((name, source.partition(":")[0])) and (not only or name in only)
+        if without.isdisjoint((name, source.partition(":")[0]))
+        and (not only or name in only)
+        and (fragments or not is_fragment(name))
     }
+
+
+def is_fragment(name: str) -> bool:
+    """Whether segments.py chose it."""
+    return name.startswith(("cut", "hairpin", "hydroxyl"))
 
 
 def is_thermal(name: str, source: str, kind: str) -> bool:
@@ -60,10 +67,10 @@ def pool(folder: Path, systems: dict[str, str], thermal: bool) -> tuple[dict[str
 
 
 def main() -> None:
-    thermal = "--thermal" in sys.argv
-    folder, output, *choice = [word for word in sys.argv[1:] if word != "--thermal"]
+    thermal, fragments = "--thermal" in sys.argv, "--fragments" in sys.argv
+    folder, output, *choice = [word for word in sys.argv[1:] if not word.startswith("--")]
     rows = [line.split() for line in Path(__file__).with_name("systems.txt").read_text().splitlines()]
-    entries, manifest = pool(Path(folder), chosen_systems(rows, choice), thermal)
+    entries, manifest = pool(Path(folder), chosen_systems(rows, choice, fragments), thermal)
     with open(Path(output).with_suffix(".csv"), "w", newline="") as stream:
         csv.writer(stream).writerows([HEADER, *manifest])
     write_dataset(Path(output), entries)

@@ -25,6 +25,7 @@ done_or_goes_on() { # folder, verb, arguments
 held_out=(gb_actr_c 1fc2_0001_C)
 pool train.h5 "${held_out[@]/#/-}"
 pool thermal.h5 --thermal "${held_out[@]/#/-}"
+pool fragments.h5 --thermal --fragments "${held_out[@]/#/-}"
 pool validation.h5 "${held_out[@]/#/+}"
 
 cp "$here"/*.toml .
@@ -32,17 +33,28 @@ for stage in small small-thermal; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
 # Frames where simulations by earlier stages end up: only the labels are used, hence few steps.
-reach() { # folder, model, list of structures and sequences, frames, seed
-    local list="$here/$3"
-    done_or_goes_on "$1" refine "$2" $(grep -v ^ACE- "$list" | sed "s|.*|$structures/&.pdb|") \
-        --sequence $(grep ^ACE- "$list") --rounds 1 --temperature 300 400 --time-ps 20 --replicas 1 --every-ps 0.5 \
-        --frames-per-round "$4" --steps 50 --share 0.15 --seed "$5"
+reach() { # folder, model, frames, seed, and what is simulated
+    done_or_goes_on "$1" refine "$2" "${@:5}" --rounds 1 --replicas 1 --every-ps 0.5 --frames-per-round "$3" \
+        --steps 50 --share 0.15 --seed "$4"
 }
-reach reached small-thermal reached.txt 220 2
+listed() { # structures and sequences
+    grep -v ^ACE- "$here/$1" | sed "s|.*|$structures/&.pdb|"
+    echo --sequence
+    grep ^ACE- "$here/$1"
+}
+reach reached small-thermal 220 2 $(listed reached.txt) --temperature 300 400 --time-ps 20
 for stage in small-long small-last small-torsions; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
-reach reached-2 small-torsions reached-2.txt 330 5
+reach reached-2 small-torsions 330 5 $(listed reached-2.txt) --temperature 300 400 --time-ps 20
 for stage in small-soap base walls wide; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
+# Hairpins, which know nothing of the proteins that they were cut from.
+mkdir -p hairpins
+for part in a b; do
+    for name in $(<"$here/reached-3$part.txt"); do cp "data/$name/system.pdb" "hairpins/$name.pdb"; done
+    reach "reached-3$part" wide 280 7 $(sed "s|.*|hairpins/&.pdb|" "$here/reached-3$part.txt") \
+        --temperature 400 --time-ps 12
+done
+done_or_goes_on folded train folded.toml

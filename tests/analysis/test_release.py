@@ -104,5 +104,17 @@ def test_hydroxyls_are_at_an_acid_or_a_hydroxyl(protein):
 
 
 def test_what_is_cut_out_of_a_protein_is_left_out_with_it():
-    rows = [["a", "protein"], ["cut0_a", "a:2-13"], ["cut0_ab", "ab:2-13"], ["b", "ACE-ALA-NME"]]
-    assert list(pool.chosen_systems(rows, ["-a"])) == ["cut0_ab", "b"]
+    rows = [
+        ["a", "protein"],
+        ["cut0_a", "a:2-13"],
+        ["ss0_a", "a:0"],
+        ["cut0_ab", "ab:2-13"],
+        ["b", "ACE-ALA-NME"],
+    ]
+    assert list(pool.chosen_systems(rows, ["-a"], fragments=True)) == ["cut0_ab", "b"]
+
+
+def test_fragments_are_pooled_where_they_are_asked_for():
+    rows = [["a", "protein"], ["ss0_a", "a:0"], ["cut0_a", "a:2-13"], ["hairpin1_a", "a:2-11/free"]]
+    assert list(pool.chosen_systems(rows, [], fragments=False)) == ["a", "ss0_a"]
+    assert list(pool.chosen_systems(rows, [], fragments=True)) == [row[0] for row in rows]
