@@ -1,0 +1,82 @@
+"""Constant pushes on residues are found in their own axes; noise alone is none."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from cgprot.files.dataset import write_dataset
+from cgprot.model.checkpoint import load_model
+from cgprot.train.evaluate import compared
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "analysis" / "validation"))
+
+import residue_forces
+
+PUSH = np.array([0.6, -0.3, 0.2])  # in the residue's axes
+
+
+def labelled(frames, pushed):
+    """The model's own forces as labels, less a push on two beads of one residue; frames turned at random."""
+    model, _ = load_model("heavy-demo")
+    turns = Rotation.random(len(frames), random_state=1).as_matrix()
+    positions = np.einsum("fij,fbj->fbi", turns, frames.positions)
+    frames = dataclasses.replace(frames, positions=positions, forces=np.zeros_like(positions))
+    forces = np.concatenate([part.forces for part in compared([model], {"a/300/0": frames})])
+    beads = residue_forces.residues(frames.system)[pushed]
+    axes = residue_forces.own_axes(positions[:, beads[:3]])
+    forces[:, beads[[0, 4]]] -= np.einsum("fij,i->fj", axes, PUSH / 2)[:, None]
+    return dataclasses.replace(frames, forces=forces, force_noise=np.zeros_like(forces))
+
+
+def lines(capsys, monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["residue_forces.py", *map(str, words)])
+    residue_forces.main()
+    return {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+
+
+def test_a_push_on_one_residue_is_found_there_alone(chignolin, tmp_path, capsys, monkeypatch):
+    pushed = list(residue_forces.residues(chignolin.system))[2]
+    write_dataset(tmp_path / "a.h5", {"a/300/0": labelled(chignolin, pushed)})
+    found = lines(capsys, monkeypatch, "heavy-demo", tmp_path / "a.h5")
+    assert float(found[pushed][0]) == pytest.approx(np.linalg.norm(PUSH), abs=0.01)
+    assert all(float(words[0]) < 0.01 for name, words in found.items() if name not in (pushed, "all"))
+    expected = np.sqrt((PUSH**2).sum() / 3 / len(residue_forces.residues(chignolin.system)))
+    assert float(found["all"][0]) == pytest.approx(expected, abs=0.01)
+    assert [
+        float(word) for word in (found[pushed][4].strip(","), found[pushed][6].strip(","))
+    ] == pytest.approx([np.linalg.norm(PUSH) / 2] * 2, abs=0.01)
+
+
+def test_axes_turn_with_the_residue_and_not_with_its_distances():
+    corner = np.random.default_rng(2).normal(size=(1, 3, 3))
+    turn = Rotation.random(random_state=3)
+    axes = residue_forces.own_axes(corner)[0]
+    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(
+        residue_forces.own_axes(turn.apply(corner[0])[None] + 5)[0], turn.apply(axes), atol=1e-12
+    )
+
+
+def test_random_errors_are_taken_off():
+    """Of many residues the mean square of what is left is that of the push, without and with one."""
+    rng = np.random.default_rng(4)
+    for push in (0.0, 0.5):
+        vectors = push / np.sqrt(3) + rng.normal(size=(20, 4000, 3))
+        squares = (vectors.mean(axis=0) ** 2).sum(axis=-1) - residue_forces.lengths(vectors)[1] ** 2 * 3
+        assert squares.mean() == pytest.approx(push**2, abs=0.01)
+        assert residue_forces.lengths(vectors)[1].mean() == pytest.approx(1 / np.sqrt(20), rel=0.02)
+    assert np.median(residue_forces.lengths(rng.normal(size=(20, 4000, 3)))[0]) < 0.1
+
+
+def test_one_frame_has_no_mean(chignolin, tmp_path, capsys, monkeypatch):
+    frames = labelled(chignolin, list(residue_forces.residues(chignolin.system))[2])
+    one = {name: getattr(frames, name)[:1] for name in ("positions", "forces", "force_noise", "time")}
+    write_dataset(tmp_path / "a.h5", {"a/300/0": dataclasses.replace(frames, **one)})
+    with pytest.raises(SystemExit, match="fewer than two"):
+        lines(capsys, monkeypatch, "heavy-demo", tmp_path / "a.h5")
+    with pytest.raises(SystemExit, match="fewer than two"):
+        lines(capsys, monkeypatch, "heavy-demo", tmp_path / "a.h5", "--temperature", 350)
