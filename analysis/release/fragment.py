@@ -6,6 +6,7 @@ WHICH is a number, of the bridge, from 0; or FIRST-LAST, or FIRST-LAST+FIRST-LAS
 Ends are capped by ACE and NME; /free after the residues leaves them charged.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 from MDAnalysis.lib.distances import self_capped_distance
 
 _LONGEST_BRIDGE = 2.5  # Å
+_WHICH = re.compile(r"\d+|\d+-\d+(\+\d+-\d+)?(/free)?")
 # The neighbours of a segment become its caps: of each the atoms that the cap has, by the cap's names.
 _CAPS = {"ACE": {"CA": "CH3", "C": "C", "O": "O"}, "NME": {"N": "N", "CA": "C"}}
 
@@ -39,11 +41,17 @@ def can_be_capped(protein: MDAnalysis.AtomGroup, first: int, last: int) -> bool:
 
 
 def segments(protein: MDAnalysis.AtomGroup, which: str) -> list[tuple[int, int]]:
-    """Indices of the first and the last residue of every segment that WHICH names."""
+    """Indices of first and last residue of every segment that WHICH names; none if it cannot be cut."""
+    if not _WHICH.fullmatch(which):
+        return []
     if which.isdigit():
-        return [(cysteine - 1, cysteine + 1) for cysteine in bridges(protein)[int(which)]]
-    ends = [part.split("-") for part in which.split("+")]
-    return [(int(first) - 1, int(last) - 1) for first, last in ends]
+        pairs = bridges(protein)[int(which) : int(which) + 1]
+        return [(cysteine - 1, cysteine + 1) for pair in pairs for cysteine in pair]
+    ends = [part.split("-") for part in which.removesuffix("/free").split("+")]
+    found = [(int(first) - 1, int(last) - 1) for first, last in ends]
+    residues = [residue for first, last in found for residue in range(first, last + 1)]
+    whole = all(first <= last and can_be_capped(protein, first, last) for first, last in found)
+    return found if whole and len(set(residues)) == len(residues) else []
 
 
 def _lines(protein: MDAnalysis.AtomGroup, first: int, last: int, chain: str, capped: bool) -> list[str]:
@@ -63,12 +71,14 @@ def _lines(protein: MDAnalysis.AtomGroup, first: int, last: int, chain: str, cap
 def main() -> None:
     structure, which, output = sys.argv[1:]
     protein = MDAnalysis.Universe(structure).select_atoms("protein")
-    which, _, ends = which.partition("/")
+    found = segments(protein, which)
+    if not found:
+        raise SystemExit(
+            f"{structure}: {which}: no bridge, or no residues with a neighbour on each side: name others"
+        )
     lines: list[str] = []
-    for chain, (first, last) in zip("AB", segments(protein, which), strict=False):
-        if not can_be_capped(protein, first, last):
-            raise SystemExit(f"{structure}: {which}: residues without a neighbour on each side: name others")
-        lines += _lines(protein, first, last, chain, capped=ends != "free")
+    for chain, (first, last) in zip("AB"[: len(found)], found, strict=True):
+        lines += _lines(protein, first, last, chain, capped=not which.endswith("/free"))
     Path(output).write_text("\n".join([*lines, "END", ""]))
 
 

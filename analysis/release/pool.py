@@ -34,7 +34,7 @@ def chosen_systems(rows: list[list[str]], choice: list[str], fragments: bool) ->
         for name, source in systems.items()
         if without.isdisjoint((name, source.partition(":")[0]))
         and (not only or name in only)
-        and (fragments or not is_fragment(name))
+        and (fragments or name in only or not is_fragment(name))
     }
 
 
@@ -67,10 +67,17 @@ def pool(folder: Path, systems: dict[str, str], thermal: bool) -> tuple[dict[str
 
 
 def main() -> None:
-    thermal, fragments = "--thermal" in sys.argv, "--fragments" in sys.argv
-    folder, output, *choice = [word for word in sys.argv[1:] if not word.startswith("--")]
+    options = {word for word in sys.argv[1:] if word.startswith("--")}
+    if unknown := options - {"--thermal", "--fragments"}:
+        raise SystemExit(
+            f"pool.py: {', '.join(sorted(unknown))}: no such option; a system is left out by one dash"
+        )
+    thermal, fragments = "--thermal" in options, "--fragments" in options
+    folder, output, *choice = [word for word in sys.argv[1:] if word not in options]
     rows = [line.split() for line in Path(__file__).with_name("systems.txt").read_text().splitlines()]
     entries, manifest = pool(Path(folder), chosen_systems(rows, choice, fragments), thermal)
+    if not entries:
+        raise SystemExit(f"pool.py: {folder}: no frames of these systems: label some first")
     with open(Path(output).with_suffix(".csv"), "w", newline="") as stream:
         csv.writer(stream).writerows([HEADER, *manifest])
     write_dataset(Path(output), entries)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.2-base and heavy-0.3-small again: data, stages of training, frames that a model reaches.
+# Makes trained/heavy-0.2-base and heavy-0.4-small again: data, stages of training, frames that a model reaches.
 # A finished step is skipped, a training or a refinement that was ended on its way goes on. About six hours of a
-# core for the data, four and a half for the base model's trainings, two and a half for the small one's.
+# core for the data, four and a half for the base model's trainings, four for the small one's.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
-# The systems are those the shipped weights saw; SYSTEMS=systems.txt recipe.sh ... takes all rows instead.
+# The systems are those the shipped weights saw, most of them in the last stage alone; SYSTEMS=systems.txt
+# recipe.sh ... takes all rows instead.
 # How good the weights are: analysis/validation.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,8 +24,9 @@ done_or_goes_on() { # folder, verb, arguments
 
 # Proteins whose frames choose the best weights, and are in no training data; test proteins choose nothing.
 held_out=(gb_actr_c 1fc2_0001_C)
-pool train.h5 "${held_out[@]/#/-}"
-pool thermal.h5 --thermal "${held_out[@]/#/-}"
+newest=(1ext2 1guu bm_2mkx_l11a bm_eehee_rd3_1810 bm_gg_run1_1390_0006) # the last stage's
+pool train.h5 "${held_out[@]/#/-}" "${newest[@]/#/-}"
+pool thermal.h5 --thermal "${held_out[@]/#/-}" "${newest[@]/#/-}"
 pool fragments.h5 --thermal --fragments "${held_out[@]/#/-}"
 pool validation.h5 "${held_out[@]/#/+}"
 

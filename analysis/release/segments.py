@@ -77,7 +77,7 @@ def hairpins(protein: MDAnalysis.AtomGroup) -> list[str]:
 
 
 def hydroxyls(protein: MDAnalysis.AtomGroup) -> list[str]:
-    """Around hydroxyls of side chains that lie at an acid or another hydroxyl."""
+    """Around hydroxyls of side chains that lie at an acid or another one; two may share neighbours."""
     number = {residue.resindex: k for k, residue in enumerate(protein.residues)}
     donors, acceptors = protein.select_atoms(HYDROXYL), protein.select_atoms(ACCEPTOR)
     found: list[str] = []

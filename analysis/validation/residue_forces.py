@@ -6,9 +6,9 @@
 For every residue: the sum of its beads' forces, of the model less the labels, as a vector in the residue's
 own axes (those of N, CA and C), averaged over frames: its length with the random error taken off
 [kcal/mol/Å], and the beads whose own mean is largest. The noise of labels and what changes from frame to
-frame average out; what stays moves a residue always the same way, and so shifts a fold. Bonds and angles,
-which rule the error of a bead, cancel in the sum. ± takes frames as independent. Caps have no such axes, and
-are left out.
+frame average out; what stays moves a residue always the same way, and so shifts a fold. Bonds and angles
+inside a residue, which rule the error of a bead, cancel in the sum; an error of a peptide bond does not, and
+shows in both its residues. ± takes frames as independent. Caps have no such axes, and are left out.
 """
 
 import argparse
@@ -46,6 +46,8 @@ def residues(system: BeadSystem) -> dict[str, np.ndarray]:
         if set(AXES) <= set(names):
             first = [own[names.index(name)] for name in AXES]
             key = f"{system.chain[own[0]]}{system.residue_name[own[0]]}{system.residue_id[own[0]]}"
+            while key in found:  # an insertion
+                key += "'"
             found[key] = np.array([*first, *(bead for bead in own if bead not in first)])
     return found
 
@@ -55,8 +57,8 @@ def surplus(model: Potential, key: str, frames: BeadFrames) -> np.ndarray:
     return np.concatenate([part.forces - part.labels for part in compared([model], {key: frames})])
 
 
-def lengths(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Length of the mean over frames with the random error taken off, and that error.
+def squares(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Square of the mean over frames, with that of the random error taken off, and the random error.
 
     Parameters
     ----------
@@ -64,24 +66,29 @@ def lengths(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    two (...): √max(0, |mean|² - Σ variance of the mean), √(Σ variance of the mean / 3)
+    two (...): |mean|² - Σ variance of the mean, which may come out below zero; √(Σ variance of the mean / 3)
     """
     mean = vectors.mean(axis=0)
     variance = vectors.var(axis=0, ddof=1).sum(axis=-1) / len(vectors)
-    return np.sqrt(np.maximum((mean**2).sum(axis=-1) - variance, 0)), np.sqrt(variance / 3)
+    return (mean**2).sum(axis=-1) - variance, np.sqrt(variance / 3)
+
+
+def root(square: np.ndarray) -> np.ndarray:
+    """Zero of what is below."""
+    return np.sqrt(np.maximum(square, 0))
 
 
 def report(system: BeadSystem, positions: np.ndarray, errors: np.ndarray) -> None:
-    """One line a residue, and one for all: root mean square of a component."""
-    squares = []
+    """One line a residue, and one for all: root mean square of a component, random errors taken off."""
+    nets = []
     for name, beads in residues(system).items():
         turned = np.einsum("fij,fbj->fbi", own_axes(positions[:, beads[:3]]), errors[:, beads])
-        length, error = lengths(turned.sum(axis=1))
-        own = lengths(turned)[0]
+        net, error = squares(turned.sum(axis=1))
+        own = root(squares(turned)[0])
         largest = [f"{system.bead_name[beads[k]]} {own[k]:.2f}" for k in np.argsort(-own)[:NAMED]]
-        print(f"{name:>9} {length:>7.2f} ± {error:.2f}   {', '.join(largest)}")
-        squares.append(length**2 / 3)
-    print(f"{'all':>9} {np.sqrt(np.mean(squares)):>7.2f} a component")
+        print(f"{name:>9} {root(net):>7.2f} ± {error:.2f}   {', '.join(largest)}")
+        nets.append(net / 3)
+    print(f"{'all':>9} {root(np.mean(nets)):>7.2f} a component")
 
 
 def main() -> None:
@@ -96,7 +103,8 @@ def main() -> None:
     if sum(map(len, kept.values())) < 2:
         raise SystemExit("fewer than two frames: a mean needs more")
     systems = [frames.system for frames in kept.values()]
-    if any(not np.array_equal(systems[0].bead_name, system.bead_name) for system in systems):
+    what = ("bead_name", "bead_type", "residue_name")
+    if any(not np.array_equal(getattr(systems[0], w), getattr(s, w)) for s in systems for w in what):
         raise SystemExit("labels of more than one protein: give those of one")
     errors = np.concatenate([surplus(potential, key, frames) for key, frames in kept.items()])
     report(systems[0], np.concatenate([frames.positions for frames in kept.values()]), errors)

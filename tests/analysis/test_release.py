@@ -65,6 +65,22 @@ def test_a_segment_without_a_neighbour_is_refused(protein, tmp_path):
     assert "name others" in cut("1-4", tmp_path)
 
 
+def test_a_segment_across_a_gap_or_two_chains_is_refused():
+    whole = MDAnalysis.Universe(PROTEIN_G)
+    gap, chains = whole.copy(), whole.copy()
+    gap.residues[20:].resids += 1
+    chains.residues[20:].segments = chains.add_Segment(segid="Z")
+    assert can_be_capped(whole.select_atoms("protein"), 18, 22)
+    assert not can_be_capped(gap.select_atoms("protein"), 18, 22)
+    assert not can_be_capped(chains.select_atoms("protein"), 18, 22)
+
+
+@pytest.mark.parametrize("which", ["5-9/fre", "3-5+8-9+12-13", "3-9+5-11", "9-8", "0", "5"])
+def test_words_that_name_nothing_are_refused(which, tmp_path):
+    assert "name others" in cut(which, tmp_path)
+    assert not (tmp_path / "fragment.pdb").exists()
+
+
 def test_a_hairpin_is_around_a_turn_and_its_ends_meet(protein):
     """The first turn of protein G, residues 9 to 12; around the second the ends of ten residues are apart."""
     (word,) = segments.hairpins(protein)
@@ -118,3 +134,14 @@ def test_fragments_are_pooled_where_they_are_asked_for():
     rows = [["a", "protein"], ["ss0_a", "a:0"], ["cut0_a", "a:2-13"], ["hairpin1_a", "a:2-11/free"]]
     assert list(pool.chosen_systems(rows, [], fragments=False)) == ["a", "ss0_a"]
     assert list(pool.chosen_systems(rows, [], fragments=True)) == [row[0] for row in rows]
+    assert list(pool.chosen_systems(rows, ["+cut0_a"], fragments=False)) == ["cut0_a"]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"), [(["--gb_actr_c"], "no such option"), (["+pep000"], "no frames of these systems")]
+)
+def test_a_pool_of_something_else_is_refused(words, problem, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pool.py", str(tmp_path), str(tmp_path / "o.h5"), *words])
+    with pytest.raises(SystemExit, match=problem):
+        pool.main()
+    assert not list(tmp_path.iterdir())

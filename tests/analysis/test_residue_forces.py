@@ -66,10 +66,19 @@ def test_random_errors_are_taken_off():
     rng = np.random.default_rng(4)
     for push in (0.0, 0.5):
         vectors = push / np.sqrt(3) + rng.normal(size=(20, 4000, 3))
-        squares = (vectors.mean(axis=0) ** 2).sum(axis=-1) - residue_forces.lengths(vectors)[1] ** 2 * 3
-        assert squares.mean() == pytest.approx(push**2, abs=0.01)
-        assert residue_forces.lengths(vectors)[1].mean() == pytest.approx(1 / np.sqrt(20), rel=0.02)
-    assert np.median(residue_forces.lengths(rng.normal(size=(20, 4000, 3)))[0]) < 0.1
+        square, error = residue_forces.squares(vectors)
+        assert square.mean() == pytest.approx(push**2, abs=0.01)
+        assert error.mean() == pytest.approx(1 / np.sqrt(20), rel=0.02)
+
+
+def test_noise_alone_is_no_error_of_all_residues(chignolin, capsys):
+    """The mean over residues is taken before what is below zero becomes zero."""
+    rng, found = np.random.default_rng(5), []
+    positions = np.repeat(chignolin.positions, 3, axis=0)
+    for _ in range(40):
+        residue_forces.report(chignolin.system, positions, rng.normal(size=positions.shape))
+        found.append(float(capsys.readouterr().out.splitlines()[-1].split()[1]))
+    assert np.median(found) < 0.15  # the noise of a residue's component is near 0.9
 
 
 def test_one_frame_has_no_mean(chignolin, tmp_path, capsys, monkeypatch):
