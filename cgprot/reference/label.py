@@ -4,11 +4,9 @@ The mean force of a bead is its force averaged over the all-atom ensemble with a
 (doi:10.1063/1.2938860, eq. 29). The heavy atoms get mass zero, so that they stay; the hydrogens,
 their bonds flexible, run Langevin dynamics at 1 fs.
 
-A label samples some hundred femtoseconds. Bonds, angles and amide hydrogens average within that;
-hydroxyls, thiols and methyls rotate over barriers in picoseconds and longer, so their average is
-over the rotamer that the frame has (or, of placed and turned hydrogens, that the minimiser found), and the
-standard error, from blocks of that same stretch, does not see what is missing. Raise `samples` and
-`steps_between` where that matters.
+A label samples some hundred femtoseconds. Bonds, angles and amide hydrogens average within that; the
+rotamers of a methyl or an amine are alike. Hydroxyls and thiols turn over barriers in picoseconds and longer:
+Metropolis moves turn them (`cgprot.reference.rotors`), before the first sample and between samples.
 """
 
 from collections.abc import Callable, Collection
@@ -34,6 +32,7 @@ from cgprot.reference.forcefield import (
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.moves import shifted, twisted
 from cgprot.reference.peptide import as_quantity
+from cgprot.reference.rotors import rotors_of, turn
 from cgprot.reference.structure import Structure, distorted, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import FORCE_FROM_OPENMM
@@ -43,6 +42,7 @@ _TIMESTEP_PS = 0.001
 _FRICTION_PER_PS = 20.0
 _FRAMES_PER_TASK = 20
 _BLOCKS = 5
+_FIRST_TURNS = 20  # tries of every hydroxyl before the first sample; a well takes about one in six
 _LARGEST_FORCE = 2000.0  # kcal/mol/Å; only atoms that overlap feel more
 # The labels are those of heavy atoms whose hydrogens are averaged over: the heavy mapping's.
 MAPPING = "heavy"
@@ -240,16 +240,20 @@ def _label_frame(context: openmm.Context, projection: Projection, task: _Task, i
     context.setPositions(as_quantity(task.atoms[index]))
     if task.relax:
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=200)
+    rotors, generator = rotors_of(task.topology), np.random.default_rng([task.config.seed, number])
+    turned = partial(turn, context, rotors, task.temperature, generator=generator)
+    turned(sweeps=_FIRST_TURNS)
     context.setVelocitiesToTemperature(task.temperature, velocity_seed)
-    return _mean_force(context, projection, task, number)
+    return _mean_force(context, projection, task, number, turned)
 
 
-def _mean_force(context, projection: Projection, task: _Task, frame: int) -> _Label:
+def _mean_force(context, projection: Projection, task: _Task, frame: int, turned: Callable) -> _Label:
     integrator = context.getIntegrator()
     integrator.step(task.config.equilibration_steps)
     forces = []
     for _ in range(task.config.samples):
         integrator.step(task.config.steps_between)
+        turned(sweeps=1)
         state = context.getState(getForces=True)
         newton = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
         forces.append(newton * FORCE_FROM_OPENMM)

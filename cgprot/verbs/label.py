@@ -22,7 +22,7 @@ def add(verbs) -> None:
     parser.add_argument(
         "--twist", type=float, default=0.0, metavar="DEGREES", help="turn about bonds by up to so much first"
     )
-    parser.add_argument("--temperature", type=float, metavar="K", help="of the hydrogens (default: as recorded)")
+    parser.add_argument("--temperature", type=float, metavar="K", help="of hydrogens (default: as recorded)")
     parser.add_argument("--name", help="name of the protein in the dataset (default: OUTPUT's)")
     add_reference_options(parser)
 
