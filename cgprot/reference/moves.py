@@ -117,12 +117,19 @@ def rotatable_bonds(topology: Topology) -> list[Turn]:
 
 
 def _turned(frame: np.ndarray, turns: list[Turn], angles: np.ndarray) -> np.ndarray:
-    moved = frame.copy()
     for turn, angle in zip(turns, angles, strict=True):
-        origin = moved[turn.second]
-        axis = origin - moved[turn.first]
-        rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
-        moved[turn.behind] = origin + rotation.apply(moved[turn.behind] - origin)
+        frame = turned_about(frame, turn.first, turn.second, turn.behind, angle)
+    return frame
+
+
+def turned_about(
+    positions: np.ndarray, first: int, second: int, behind: np.ndarray | list[int], angle: float
+) -> np.ndarray:
+    """Positions (n_atoms, 3) with those behind a bond turned about it by an angle [radians]."""
+    origin, moved = positions[second], positions.copy()
+    axis = origin - positions[first]
+    rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
+    moved[behind] = origin + rotation.apply(positions[behind] - origin)
     return moved
 
 

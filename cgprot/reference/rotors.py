@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import openmm
 from openmm import unit
-from scipy.spatial.transform import Rotation
 
 from cgprot.beads import Topology
+from cgprot.reference.moves import turned_about
 from cgprot.units import BOLTZMANN, KCAL_PER_KJ
 
 
@@ -55,7 +55,8 @@ def turn(
     state = context.getState(getPositions=True, getEnergy=True)
     positions, energy = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer), _energy(state)
     for rotor in rotors * sweeps:
-        trial = _turned(positions, rotor, generator.uniform(-np.pi, np.pi))
+        angle = generator.uniform(-np.pi, np.pi)
+        trial = turned_about(positions, rotor.anchor, rotor.centre, [rotor.hydrogen], angle)
         context.setPositions(trial)
         after = _energy(context.getState(getEnergy=True))
         # Accepted with min(1, exp(-x)); never where the energy is not a number.
@@ -63,15 +64,6 @@ def turn(
             positions, energy, accepted = trial, after, accepted + 1
     context.setPositions(positions)
     return accepted
-
-
-def _turned(positions: np.ndarray, rotor: Rotor, angle: float) -> np.ndarray:
-    origin = positions[rotor.centre]
-    axis = origin - positions[rotor.anchor]
-    moved = positions.copy()
-    rotation = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
-    moved[rotor.hydrogen] = origin + rotation.apply(positions[rotor.hydrogen] - origin)
-    return moved
 
 
 def _energy(state: openmm.State) -> float:

@@ -8,8 +8,9 @@ from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference import label as label_module
 from cgprot.reference.label import LabelConfig, label
+from cgprot.reference.moves import turned_about
 from cgprot.reference.peptide import as_quantity
-from cgprot.reference.rotors import Rotor, _turned, rotors_of, turn
+from cgprot.reference.rotors import Rotor, rotors_of, turn
 from cgprot.reference.structure import load_structure, structure_from_sequence, topology_of
 from cgprot.units import BOLTZMANN, KCAL_PER_KJ
 
@@ -98,7 +99,9 @@ def test_a_label_does_not_depend_on_where_hydroxyls_begin(examples, chignolin_at
     system = build_system(topology, load_rules("heavy"))
     sampled = np.array([frame.positions for frame in chignolin_atoms])
     (rotor,) = (r for r in rotors_of(topology) if topology.residue_id[r.centre] == 6)
-    away = np.array([_turned(frame, rotor, np.pi) for frame in sampled])
+    away = np.array(
+        [turned_about(frame, rotor.anchor, rotor.centre, [rotor.hydrogen], np.pi) for frame in sampled]
+    )
     names = zip(system.residue_id.tolist(), system.bead_name.tolist(), strict=True)
     pair = [number for number, name in enumerate(names) if name in {(3, "OD1"), (3, "OD2"), (6, "OG1")}]
 
@@ -136,7 +139,9 @@ def test_a_hydroxyl_meets_the_acid_beside_it():
     turn(context, [rotor], KELVIN, 60, np.random.default_rng(4))
     moved = context.getState(getPositions=True).getPositions(asNumpy=True)._value * 10
     distances = [
-        np.linalg.norm(_turned(structure.positions, rotor, angle)[rotor.hydrogen] - acid)
+        np.linalg.norm(
+            turned_about(structure.positions, *rotor[:2], [rotor.hydrogen], angle)[rotor.hydrogen] - acid
+        )
         for angle in np.linspace(0, 2 * np.pi, 360)
     ]
     assert np.linalg.norm(moved[rotor.hydrogen] - acid) < min(distances) + 0.1
