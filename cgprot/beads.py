@@ -120,6 +120,20 @@ class BeadFrames:
         return len(self.positions)
 
 
+def neighbours_of(bonds: np.ndarray, n_ends: int) -> list[list[int]]:
+    """What each of n_ends atoms or beads is bonded to; bonds (n_bonds, 2) int."""
+    found: list[list[int]] = [[] for _ in range(n_ends)]
+    for first, second in bonds.tolist():
+        found[first].append(second)
+        found[second].append(first)
+    return found
+
+
+def bond_graph(bonds: np.ndarray, n_ends: int) -> csr_array:
+    """The same as a sparse matrix (n_ends, n_ends), every bond once: for scipy's walks over graphs."""
+    return csr_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_ends, n_ends))
+
+
 def sides(
     bonds: np.ndarray, n_ends: int, chosen: Iterable[int] | None = None
 ) -> Iterator[tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]]]:
@@ -136,9 +150,7 @@ def sides(
     the bond's ends, and of each (n_ends,) bool: what is on its side, itself included
     """
     for number in range(len(bonds)) if chosen is None else chosen:
-        others = np.delete(bonds, number, axis=0)
-        graph = csr_array((np.ones(len(others)), (others[:, 0], others[:, 1])), shape=(n_ends, n_ends))
-        _, part = connected_components(graph, directed=False)
+        _, part = connected_components(bond_graph(np.delete(bonds, number, axis=0), n_ends), directed=False)
         first, second = bonds[number].tolist()
         if part[first] != part[second]:
             yield (first, second), (part == part[first], part == part[second])

@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from MDAnalysis.lib.distances import calc_dihedrals
+from residue_forces import surplus
 
 from cgprot.analyse.dihedrals import phi_psi_beads
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.model.checkpoint import load_model
 from cgprot.model.potential import Potential
 from cgprot.train.batches import read_datasets
-from cgprot.train.evaluate import compared
 from cgprot.train.torsions import torsions_of
 
 COLUMNS = {"phi": slice(0, 4), "psi": slice(1, 5)}  # of phi_psi_beads
@@ -63,9 +63,8 @@ def torques(
 
 def measured(model: Potential, key: str, frames: BeadFrames, torsion: str) -> np.ndarray:
     """(2, n_frames): the angle, and the torque of the model less that of the labels."""
-    surplus = np.concatenate([part.forces - part.labels for part in compared([model], {key: frames})])
     beads = four_beads(key, frames.system, torsion)
-    torque = torques(key, frames.system, frames.positions, surplus, beads)
+    torque = torques(key, frames.system, frames.positions, surplus(model, key, frames), beads)
     found = np.stack([angles(frames.positions, beads), torque])
     if torsion == "phi":
         return found

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
+
+from cgprot.beads import bond_graph
 
 FAULTS = ("not finite", "beyond 1e5 Å", "all zeros")
 _NOT_FINITE, _FAR, _ZERO, _SPLIT = 1, 2, 3, 4
@@ -46,7 +47,7 @@ class Bonded(NamedTuple):
     @classmethod
     def from_bonds(cls, bonds: np.ndarray, n_atoms: int) -> "Bonded":
         """Spanning trees of the bonds, (n_bonds, 2) int."""
-        graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms)).tocsr()
+        graph = bond_graph(bonds, n_atoms)
         molecule = connected_components(graph, directed=False)[1]
         orders, parent = [], np.full(n_atoms, -1)
         for root in np.unique(molecule, return_index=True)[1]:

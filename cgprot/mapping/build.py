@@ -1,10 +1,9 @@
 """Topology -> BeadSystem."""
 
 import numpy as np
-from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from cgprot.beads import BeadSystem, Topology
+from cgprot.beads import BeadSystem, Topology, bond_graph
 from cgprot.mapping.rules import MappingRules
 from cgprot.mapping.sites import HeavyAtoms, Site, find_heavy_atoms, find_sites
 
@@ -73,8 +72,7 @@ def _bead_bonds(topology: Topology, heavy: HeavyAtoms, sites: list[Site]) -> np.
     pairs = [tuple(pair) for pair in ends[(ends >= 0).all(axis=1)]]
     # Atoms without a bead of their own bridge the beads around them.
     loose = bonds[(ends < 0).all(axis=1)]
-    graph = coo_array((np.ones(len(loose)), (loose[:, 0], loose[:, 1])), shape=(n_atoms, n_atoms))
-    bridge = connected_components(graph, directed=False)[1]
+    bridge = connected_components(bond_graph(loose, n_atoms), directed=False)[1]
     touching: dict[int, set[int]] = {}
     for (i, j), (bead_i, bead_j) in zip(bonds, ends, strict=True):
         if (bead_i < 0) != (bead_j < 0):

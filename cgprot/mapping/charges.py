@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cgprot.beads import neighbours_of
+
 
 def formal_charges(element: np.ndarray, hydrogens: np.ndarray, bonds: np.ndarray) -> np.ndarray:
     """Formal charge of every heavy atom.
@@ -21,10 +23,7 @@ def formal_charges(element: np.ndarray, hydrogens: np.ndarray, bonds: np.ndarray
     -------
     (n_atoms,) [e], zero for hydrogens
     """
-    neighbours: list[list[int]] = [[] for _ in element]
-    for i, j in bonds:
-        neighbours[i].append(j)
-        neighbours[j].append(i)
+    neighbours = neighbours_of(bonds, len(element))
     degree = np.array([len(found) for found in neighbours]) + hydrogens
     charge = np.zeros(len(element))
     charge[(element == "N") & (degree == 4)] = 1.0

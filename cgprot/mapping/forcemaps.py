@@ -7,9 +7,9 @@ square is that of the mean force plus the noise, and the first is the same for a
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, dijkstra
 
+from cgprot.beads import bond_graph
 from cgprot.errors import InputError
 from cgprot.mapping.project import LinearMap
 
@@ -106,13 +106,9 @@ def rigid_bonds(positions: np.ndarray, bonds: np.ndarray) -> np.ndarray:
     return bonds[lengths.std(axis=0) < _RIGID_SCATTER]
 
 
-def _graph(bonds: np.ndarray, n_atoms: int):
-    return coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms)).tocsr()
-
-
 def _blocks(bonds, rigid, position_map: LinearMap, plain: LinearMap, n_atoms: int) -> list[_Block]:
-    tied = connected_components(_graph(rigid, n_atoms), directed=False)[1]
-    graph = _graph(bonds, n_atoms)
+    tied = connected_components(bond_graph(rigid, n_atoms), directed=False)[1]
+    graph = bond_graph(bonds, n_atoms)
     sites, sums = position_map.dense(n_atoms), plain.dense(n_atoms)
     blocks = []
     for bead in range(len(sites)):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cgprot.beads import BeadSystem, Topology
+from cgprot.beads import BeadSystem, Topology, neighbours_of
 
 
 def place_hydrogens(
@@ -39,10 +39,7 @@ def place_hydrogens(
 
 def _surroundings(system: BeadSystem) -> list[list[int]]:
     """For every bead: itself, its neighbours, and theirs where it has only one."""
-    neighbours: list[list[int]] = [[] for _ in range(system.n_beads)]
-    for i, j in system.bonds:
-        neighbours[i].append(int(j))
-        neighbours[j].append(int(i))
+    neighbours = neighbours_of(system.bonds, system.n_beads)
     found = []
     for bead, near in enumerate(neighbours):
         around = {bead, *near}

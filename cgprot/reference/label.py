@@ -32,7 +32,7 @@ from cgprot.reference.forcefield import (
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.moves import shifted, twisted
 from cgprot.reference.peptide import as_quantity
-from cgprot.reference.rotors import rotors_of, turn
+from cgprot.reference.rotors import Rotor, rotors_of, turn
 from cgprot.reference.structure import Structure, distorted, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import FORCE_FROM_OPENMM
@@ -216,11 +216,11 @@ def _label_frames(task: _Task) -> list[_Label | str]:
     integrator = openmm.LangevinMiddleIntegrator(task.temperature, _FRICTION_PER_PS, _TIMESTEP_PS)
     system = openmm.XmlSerializer.deserialize(task.system_xml)
     context = single_thread_context(system, integrator, task.config.platform)
-    projection = Projection(task.topology, task.beads)
+    projection, rotors = Projection(task.topology, task.beads), rotors_of(task.topology)
     results: list[_Label | str] = []
     for index in range(len(task.atoms)):
         try:
-            results.append(_label_frame(context, projection, task, index))
+            results.append(_label_frame(context, projection, rotors, task, index))
         except (InputError, UnstableError) as error:
             if not task.leave_out:
                 raise
@@ -230,7 +230,9 @@ def _label_frames(task: _Task) -> list[_Label | str]:
 
 
 @openmm_errors_in_one_line()
-def _label_frame(context: openmm.Context, projection: Projection, task: _Task, index: int) -> _Label:
+def _label_frame(
+    context: openmm.Context, projection: Projection, rotors: list[Rotor], task: _Task, index: int
+) -> _Label:
     # A context starts its random stream anew only when made anew: a frame's label then does
     # not depend on the frames before it.
     number = int(task.numbers[index])
@@ -240,7 +242,7 @@ def _label_frame(context: openmm.Context, projection: Projection, task: _Task, i
     context.setPositions(as_quantity(task.atoms[index]))
     if task.relax:
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=200)
-    rotors, generator = rotors_of(task.topology), np.random.default_rng([task.config.seed, number])
+    generator = np.random.default_rng([task.config.seed, number])
     turned = partial(turn, context, rotors, task.temperature, generator=generator)
     turned(sweeps=_FIRST_TURNS)
     context.setVelocitiesToTemperature(task.temperature, velocity_seed)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from cgprot.beads import Topology, sides
+from cgprot.beads import Topology, bond_graph, sides
 from cgprot.errors import InputError
 
 _DRAWS = 10  # of a shift, before a frame that it tears counts as distorted
@@ -133,14 +133,9 @@ def turned_about(
     return moved
 
 
-def _graph(bonds: np.ndarray, n_atoms: int) -> csr_array:
-    ones = np.ones(len(bonds), dtype=np.int32)
-    return csr_array((ones, (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms))
-
-
 def _near(topology: Topology) -> csr_array:
     """Nonzero for two atoms at most two bonds apart; turning about a bond does not part them."""
-    graph = _graph(topology.bonds, len(topology.element))
+    graph = bond_graph(topology.bonds, len(topology.element))
     one = graph + graph.T
     return csr_array(one + one @ one)
 

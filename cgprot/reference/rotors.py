@@ -12,7 +12,7 @@ import numpy as np
 import openmm
 from openmm import unit
 
-from cgprot.beads import Topology
+from cgprot.beads import Topology, neighbours_of
 from cgprot.reference.moves import turned_about
 from cgprot.units import BOLTZMANN, KCAL_PER_KJ
 
@@ -27,10 +27,7 @@ class Rotor(NamedTuple):
 
 def rotors_of(topology: Topology) -> list[Rotor]:
     """Of hydroxyls, those of acids too, and of thiols; the hydrogens of a methyl or an amine are alike."""
-    neighbours: list[list[int]] = [[] for _ in topology.element]
-    for first, second in topology.bonds.tolist():
-        neighbours[first].append(second)
-        neighbours[second].append(first)
+    neighbours = neighbours_of(topology.bonds, len(topology.element))
     found = []
     for centre in np.flatnonzero(np.isin(topology.element, ["O", "S"])).tolist():
         hydrogens = [atom for atom in neighbours[centre] if topology.element[atom] == "H"]
