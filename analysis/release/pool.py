@@ -1,10 +1,11 @@
 """Pools the labelled frames of many systems into one dataset, and writes what went in.
 
-usage: pool.py FOLDER OUTPUT.h5 [--thermal] [--fragments] [-NAME ...] [+NAME ...]
+usage: pool.py FOLDER OUTPUT.h5 [--thermal] [--fragments] [-NAME ...] [+NAME ...] [REACHED.h5 ...]
 FOLDER holds NAME.h5, NAME_displaced.h5, NAME_stretched.h5 and NAME_twisted.h5 of every system of systems.txt;
 what is not there is left out. -NAME leaves a system out and what is cut out of it, +NAME takes only those
-named. OUTPUT.csv, beside the dataset, has one row a file: system, sequence or source, kind, temperatures [K],
-frames, beads, SHA-256.
+named. REACHED.h5 are frames that simulations of a model reached, each of the system of its name.
+OUTPUT.csv, beside the dataset, has one row a file: system, sequence or source, kind, temperatures of the
+labels [K], frames, beads, SHA-256.
 --thermal takes the sampled and twisted frames alone, and of the single residues pepNNN the displaced ones
 too: forces of displaced frames are about three times, of stretched ones five times as large, and rule a mean
 square. --fragments takes what was cut out of proteins too, but for disulfide bridges, which are always there.
@@ -13,6 +14,7 @@ square. --fragments takes what was cut out of proteins too, but for disulfide br
 import csv
 import hashlib
 import sys
+from collections import Counter
 from pathlib import Path
 
 from cgprot.beads import BeadFrames
@@ -49,20 +51,38 @@ def is_thermal(name: str, source: str, kind: str) -> bool:
     return kind in ("sampled", "twisted") or (kind == "displaced" and single_residue)
 
 
-def pool(folder: Path, systems: dict[str, str], thermal: bool) -> tuple[dict[str, BeadFrames], list[tuple]]:
-    """All frames, the kinds of one system as its replicas 0 to 3; and the rows of the manifest."""
+def labelled(folder: Path, systems: dict[str, str], thermal: bool) -> list[tuple[str, str, str, Path]]:
+    """Name, source, kind and dataset of all that is there of the systems."""
+    return [
+        (name, source, kind, path)
+        for name, source in systems.items()
+        for kind, suffix in KINDS.items()
+        if not thermal or is_thermal(name, source, kind)
+        if (path := folder / f"{name}{suffix}.h5").exists()
+    ]
+
+
+def reached(rows: list[list[str]], choice: list[str]) -> list[tuple[str, str, str, Path]]:
+    """The same of the datasets named; what is no row of systems.txt has its sequence for a name."""
+    paths = [Path(word) for word in choice if word.endswith(".h5")]
+    sequences = [[path.stem, path.stem] for path in paths if path.stem.startswith("ACE-")]
+    systems = chosen_systems(rows + sequences, choice, fragments=True)
+    return [(path.stem, systems[path.stem], "reached", path) for path in paths if path.stem in systems]
+
+
+def pool(datasets: list[tuple[str, str, str, Path]]) -> tuple[dict[str, BeadFrames], list[tuple]]:
+    """All frames, the trajectories of one system as its replicas 0, 1, ...; and the rows of the manifest."""
     entries, manifest = {}, []
-    for name, source in systems.items():
-        for replica, (kind, suffix) in enumerate(KINDS.items()):
-            path = folder / f"{name}{suffix}.h5"
-            if not path.exists() or (thermal and not is_thermal(name, source, kind)):
-                continue
-            found = read_dataset(path)
-            entries |= {f"{name}/{f.temperature:g}/{replica}": f for f in found.values()}
-            temperatures = " ".join(f"{f.temperature:g}" for f in found.values())
-            frames, beads = sum(map(len, found.values())), next(iter(found.values())).system.n_beads
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            manifest.append((name, source, kind, temperatures, frames, beads, digest))
+    replicas: Counter[str] = Counter()
+    for name, source, kind, path in datasets:
+        found = read_dataset(path).values()
+        for frames in found:
+            entries[f"{name}/{frames.temperature:g}/{replicas[name]}"] = frames
+            replicas[name] += 1
+        temperatures = " ".join(f"{kelvin:g}" for kelvin in sorted({f.temperature for f in found}))
+        beads = next(iter(found)).system.n_beads
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        manifest.append((name, source, kind, temperatures, sum(map(len, found)), beads, digest))
     return entries, manifest
 
 
@@ -75,7 +95,8 @@ def main() -> None:
     thermal, fragments = "--thermal" in options, "--fragments" in options
     folder, output, *choice = [word for word in sys.argv[1:] if word not in options]
     rows = [line.split() for line in Path(__file__).with_name("systems.txt").read_text().splitlines()]
-    entries, manifest = pool(Path(folder), chosen_systems(rows, choice, fragments), thermal)
+    found = labelled(Path(folder), chosen_systems(rows, choice, fragments), thermal)
+    entries, manifest = pool(found + reached(rows, choice))
     if not entries:
         raise SystemExit(f"pool.py: {folder}: no frames of these systems: label some first")
     with open(Path(output).with_suffix(".csv"), "w", newline="") as stream:

@@ -31,6 +31,8 @@ LONG_PEPTIDES, LONG_PROTEINS, LONG = 66, 11, "12 300,400,500"
 BASINS, BASIN_TIME = "ALA GLY PRO ARG ASN ASP CYS GLN GLU".split(), "60 300,400,500"
 SHORT_BASIN_TIME = "30 300,400,500"
 LONG_ALANINE = "long_ALA ACE-ALA-NME 300 300,400,500"
+# At either end of a chain with charged ends, alanine at the other; the rest has no template there.
+ENDS = [name for name in RESIDUES if name not in ("ALA", "ASH", "GLH", "LYN")]
 SHORT_PEPTIDE, SHORT_PROTEIN, FRAGMENT = "6 300,400,500", "4 300,500", "2 300,500"
 
 
@@ -76,7 +78,12 @@ def main() -> None:
     # Side by side, so that whatever is done so far holds all three.
     mixed = zip_longest(proteins, bridged, *(rest[k::4] for k in range(4)))
     cut = [f"{row} {FRAGMENT}" for row in fragments(structures, [row["id"] for row in train])]
-    print(*long_first, *basins, *filter(None, chain.from_iterable(mixed)), *cut, sep="\n")
+    ends = [
+        f"ends{k}_{name} {pair} {SHORT_PEPTIDE}"
+        for name in ENDS
+        for k, pair in enumerate((f"ALA-{name}", f"{name}-ALA"))
+    ]
+    print(*long_first, *basins, *ends, *filter(None, chain.from_iterable(mixed)), *cut, sep="\n")
 
 
 if __name__ == "__main__":

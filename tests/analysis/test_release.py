@@ -1,5 +1,6 @@
 """What the release's data are made from: fragments cut out of proteins, and what stays out with a protein."""
 
+import csv
 import subprocess
 import sys
 from itertools import chain
@@ -8,6 +9,9 @@ from pathlib import Path
 import MDAnalysis
 import numpy as np
 import pytest
+
+from cgprot.beads import BeadFrames
+from cgprot.files.dataset import read_dataset, write_dataset
 
 ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "analysis" / "release"
@@ -135,6 +139,30 @@ def test_fragments_are_pooled_where_they_are_asked_for():
     assert list(pool.chosen_systems(rows, [], fragments=False)) == ["a", "ss0_a"]
     assert list(pool.chosen_systems(rows, [], fragments=True)) == [row[0] for row in rows]
     assert list(pool.chosen_systems(rows, ["+cut0_a"], fragments=False)) == ["cut0_a"]
+
+
+def pooled(folder, monkeypatch, *words):
+    """Frames of each entry, and the manifest's systems and kinds."""
+    monkeypatch.setattr(sys, "argv", ["pool.py", str(folder), str(folder / "all.h5"), *words])
+    pool.main()
+    with open(folder / "all.csv") as stream:
+        rows = [(row["system"], row["kind"], int(row["frames"])) for row in csv.DictReader(stream)]
+    return {key: len(frames) for key, frames in read_dataset(folder / "all.h5").items()}, rows
+
+
+def test_labels_of_one_temperature_and_reached_frames_are_all_pooled(tmp_path, monkeypatch):
+    (whole,) = read_dataset(ROOT / "examples" / "chignolin_300K.h5").values()
+    frames = [BeadFrames(whole.system, whole.positions[:k], temperature=300.0) for k in range(6)]
+    write_dataset(tmp_path / "1ard.h5", {f"1ard/300/{k}": frames[k] for k in (1, 2, 3)})
+    (tmp_path / "reached").mkdir()
+    for name in ("1ard", "ACE-ALA-SER-NME"):
+        write_dataset(tmp_path / "reached" / f"{name}.h5", {f"{name}/300/0": frames[5]})
+    words = [str(path) for path in sorted((tmp_path / "reached").iterdir())]
+
+    entries, rows = pooled(tmp_path, monkeypatch, *words)
+    assert rows == [("1ard", "sampled", 6), ("1ard", "reached", 5), ("ACE-ALA-SER-NME", "reached", 5)]
+    assert sum(entries.values()) == 16
+    assert pooled(tmp_path, monkeypatch, "-1ard", *words)[1] == [("ACE-ALA-SER-NME", "reached", 5)]
 
 
 @pytest.mark.parametrize(
