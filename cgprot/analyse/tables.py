@@ -117,9 +117,7 @@ def divergence_table(ensembles: list[Ensemble]) -> list[Divergence]:
 
 def chi1_divergence(run: Ensemble, reference: Ensemble) -> float:
     """Mean over residues of the divergence of their χ1; nan where there are none, or others."""
-    maps = [
-        np.mean([residue_maps(angles) for angles in ensemble.chi1], axis=0) for ensemble in (run, reference)
-    ]
+    maps = [residue_maps(np.concatenate(ensemble.chi1)) for ensemble in (run, reference)]
     if maps[0].shape != maps[1].shape or not all(each.any() for each in maps):
         return float("nan")
     return float(np.mean([jensen_shannon(ours, theirs) for ours, theirs in zip(*maps, strict=True)]))

@@ -196,6 +196,13 @@ def test_side_chains_and_fluctuations_beside_a_reference():
     assert fluctuation_correlation(other, reference) < -0.9
 
 
+def test_every_frame_counts_alike_however_long_its_replica():
+    """One that stopped early weighed as much as those that ran to the end."""
+    long, short = measure(curled(60)), measure(curled(2, chi1=120.0))
+    whole = Ensemble(Source("x", [long.frames, short.frames]), [long, short], False)
+    assert chi1_divergence(whole, ensemble(curled(60))) < 0.05
+
+
 def test_other_proteins_are_not_compared(wobbling):
     helix, short = ensemble(curled()), ensemble(wobbling())
     assert np.isnan(chi1_divergence(helix, short))
