@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import MDAnalysis
 import numpy as np
+from MDAnalysis.coordinates.base import ReaderBase, Timestep
 from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from cgprot.beads import BeadSystem, Topology
@@ -64,21 +65,7 @@ class AtomSource:
         return len(self._universe.trajectory)
 
     def __iter__(self) -> Iterator[AtomFrame]:
-        steps = iter(self._universe.trajectory)
-        for number in range(len(self) + 1):
-            try:
-                step = next(steps)
-            except StopIteration:
-                if number < len(self):
-                    raise InputError(
-                        f"{self._names}: ends within frame {number + 1} of {len(self)}: copy it again"
-                    )
-                return
-            except (OSError, ValueError, EOFError) as error:
-                reason = str(error).strip().split("\n")[0]
-                raise InputError(
-                    f"{self._names}: damaged ({reason}): copy the file again or cut it before that"
-                )
+        for step in _steps(self._universe.trajectory, self._names):
             forces = None
             if step.has_forces:
                 forces = self._atoms.forces.astype(np.float64) * FORCE_FROM_MDANALYSIS
@@ -189,10 +176,39 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
 
 
 def read_positions(topology: Path, trajectory: Path) -> tuple[np.ndarray, np.ndarray]:
-    """All positions (n_frames, n_atoms, 3) [Å] and times (n_frames,) [ps] of a trajectory."""
+    """All positions (n_frames, n_atoms, 3) [Å] and times (n_frames,) [ps] of a trajectory.
+
+    Raises
+    ------
+    StorageError, InputError
+        if a file is missing, cannot be read or ends within a frame
+    """
     universe = open_universe(topology, [trajectory])
-    frames = [(step.positions.copy(), step.time) for step in universe.trajectory]
+    frames = [(step.positions.copy(), step.time) for step in _steps(universe.trajectory, str(trajectory))]
     return np.array([positions for positions, _ in frames]), np.array([time for _, time in frames])
+
+
+def _steps(trajectory: ReaderBase, names: str) -> Iterator[Timestep]:
+    """Every frame of a trajectory; MDAnalysis itself ends early where a file does.
+
+    Parameters
+    ----------
+    names : of the files, for errors
+    """
+    steps = iter(trajectory)
+    for number in range(len(trajectory) + 1):
+        try:
+            step = next(steps)
+        except StopIteration:
+            if number < len(trajectory):
+                raise InputError(
+                    f"{names}: ends within frame {number + 1} of {len(trajectory)}: copy it again"
+                )
+            return
+        except (OSError, ValueError, EOFError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise InputError(f"{names}: damaged ({reason}): copy the file again or cut it before that")
+        yield step
 
 
 def bead_universe(system: BeadSystem, positions: np.ndarray) -> MDAnalysis.Universe:

@@ -7,7 +7,7 @@ from openmm import app
 
 from cgprot.errors import InputError, StorageError
 from cgprot.files.topology import bonds_by_distance
-from cgprot.files.universe import AtomSource
+from cgprot.files.universe import AtomSource, read_positions
 
 
 def pairs(bonds) -> set[tuple[int, int]]:
@@ -112,3 +112,15 @@ def test_a_damaged_trajectory_costs_one_line(examples, tmp_path, capfd):
     with pytest.raises(InputError):
         AtomSource(examples / "chignolin.pdb", [tmp_path / "text.trr"])
     assert capfd.readouterr().err == ""
+
+
+def test_a_trajectory_that_ends_within_a_frame_is_refused(examples, tmp_path):
+    """MDAnalysis takes its last whole frame for the end."""
+    universe, path = MDAnalysis.Universe(str(examples / "chignolin.pdb")), tmp_path / "cut.xtc"
+    with MDAnalysis.Writer(str(path), universe.atoms.n_atoms) as writer:
+        for _ in range(3):
+            writer.write(universe.atoms)
+    assert len(read_positions(examples / "chignolin.pdb", path)[0]) == 3
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="ends within frame 3 of 3"):
+        read_positions(examples / "chignolin.pdb", path)
