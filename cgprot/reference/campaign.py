@@ -45,14 +45,23 @@ def map_campaign(
 
     Raises
     ------
+    UsageError
+        if two files are of one domain
     StorageError, InputError
         if a file is damaged or another kind of file; those finished before stay
     """
+    domains = [_domain_of(path) for path in paths]
+    for path, domain in zip(paths, domains, strict=True):
+        if domains.count(domain) > 1:  # both would be written to one file, at once
+            raise UsageError(f"{path}: {domain} is given twice: leave out one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{folder}: could not be created ({error}): choose another -o")
-    tasks = [MapTask(path, rules, folder / f"{DATASET_NAME}_{_domain_of(path)}.h5") for path in paths]
+    tasks = [
+        MapTask(path, rules, folder / f"{DATASET_NAME}_{domain}.h5")
+        for path, domain in zip(paths, domains, strict=True)
+    ]
     todo = [task for task in tasks if not is_done(task)]
     with progress_bar("map", len(todo), "files") as bar:
         if scheduler is None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgprot.beads import Topology
+from cgprot.beads import Topology, neighbours_of
 from cgprot.files.folder import write_whole
 from cgprot.files.mdcath import MdcathFile, is_mdcath_path
 from cgprot.files.periodic import Bonded
@@ -114,11 +114,8 @@ def _read(inputs: list[Path]) -> tuple[Topology, np.ndarray, np.ndarray]:
 
 def _near_pairs(bonds: np.ndarray, n_beads: int) -> np.ndarray:
     """(n_pairs, 2) int, ordered pairs of beads within two bonds."""
-    near: list[set[int]] = [set() for _ in range(n_beads)]
-    for i, j in bonds.tolist():
-        near[i].add(j)
-        near[j].add(i)
-    pairs = [(i, j) for i in range(n_beads) for j in near[i].union(*(near[k] for k in near[i])) if i != j]
+    near = neighbours_of(bonds, n_beads)
+    pairs = [(i, j) for i in range(n_beads) for j in {*near[i]}.union(*(near[k] for k in near[i])) if i != j]
     return np.array(pairs, dtype=int).reshape(-1, 2)
 
 

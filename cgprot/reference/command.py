@@ -89,9 +89,12 @@ def check_inputs(inputs: list[Path], output: Path, rules: MappingRules) -> str:
     Raises
     ------
     UsageError
-        if there is nothing to read forces from
+        if there is nothing to read forces from, or several mdCATH files are given
     """
     check_new_file(output, ".png")
-    check = check_forces(inputs if is_mdcath_path(inputs[0]) else _topology_first(inputs), rules)
+    is_mdcath = is_mdcath_path(inputs[0])
+    if is_mdcath and len(inputs) > 1:
+        raise UsageError("--check looks at one mdCATH file: give one")
+    check = check_forces(inputs if is_mdcath else _topology_first(inputs), rules)
     plot_forces(check, output)
     return as_table(check)

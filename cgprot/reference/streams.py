@@ -124,7 +124,7 @@ def write_beads(output: Path, system: BeadSystem, positions: np.ndarray) -> None
 def map_mdcath_to(
     writer: DatasetWriter, path: Path, rules: MappingRules, report: MapReport
 ) -> tuple[np.ndarray, BeadSystem]:
-    """Map every domain of an mdCATH file into an open dataset.
+    """Map every domain of an mdCATH file that has a complete trajectory into an open dataset.
 
     Returns
     -------
@@ -136,9 +136,10 @@ def map_mdcath_to(
         if the file is damaged, is another kind of file, or holds a residue without a rule
     """
     with MdcathFile(path) as file:
-        if not any(file.replicas(domain) for domain in file.domains):
+        domains = [domain for domain in file.domains if file.replicas(domain)]
+        if not domains:
             raise InputError(f"{path}: no complete trajectory in it: download it again")
-        for domain in file.domains:
+        for domain in domains:
             atoms = file.topology(domain)
             bonded = Bonded.from_bonds(atoms.bonds, len(atoms.element))
             try:

@@ -252,6 +252,26 @@ def test_wrong_calls(inputs, tmp_path, capsys, options, words):
     assert words in capsys.readouterr().err
 
 
+def test_a_file_that_would_be_left_out_is_refused(inputs, tmp_path, capsys):
+    """Two of one domain would be written to one file by two processes; a check reads the first file alone."""
+    again = tmp_path / "again" / inputs[0].name
+    with pytest.raises(UsageError, match="1abcA00 is given twice"):
+        map_campaign([inputs[0], again], load_rules("heavy"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    call = ["map", "--check", *map(str, inputs), "-o", str(tmp_path / "x.png")]
+    assert main(call) == UsageError.exit_code
+    assert "one mdCATH file" in capsys.readouterr().err
+
+
+def test_a_domain_without_a_trajectory_is_passed_over(inputs, tmp_path):
+    with h5py.File(inputs[0], "a") as file, h5py.File(inputs[1]) as other:
+        other.copy("2xyzB01", file, "9none00")
+        for temperature in ("320", "348"):
+            del file["9none00"][temperature]
+    report, _ = map_campaign(inputs[:1], load_rules("heavy"), tmp_path / "out")
+    assert report.n_trajectories == 4
+
+
 def test_check_sees_another_mean(tmp_path, examples, chignolin_atoms):
     """Means that depend on the positions differ; noise alone does not."""
     generator = np.random.default_rng(3)
