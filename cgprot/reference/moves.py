@@ -54,6 +54,8 @@ def shifted(
     """
     moved, wanted = positions.copy(), np.arange(len(positions))
     for _ in range(_DRAWS):
+        if not len(wanted):
+            break
         moved[wanted] = positions[wanted] + shifts(wanted)[:, bead_of_atom]
         wanted = np.array(sorted(torn(moved)), dtype=int)
     return moved

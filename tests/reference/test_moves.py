@@ -8,7 +8,7 @@ from cgprot.errors import InputError
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference.label import LabelConfig, label
-from cgprot.reference.moves import rotatable_bonds, twisted
+from cgprot.reference.moves import rotatable_bonds, shifted, twisted
 from cgprot.reference.structure import structure_from_sequence, topology_of
 
 BACKBONE = {"N-CA", "C-CA"}
@@ -188,3 +188,20 @@ def test_labels_of_twisted_frames_are_those_of_where_they_are(arginine):
     again = label(*where, LabelConfig(samples=10, seed=2))
     difference = np.sqrt(np.mean((first.forces - again.forces) ** 2, axis=(1, 2)))
     assert difference.max() < 6.0
+
+
+def test_only_frames_that_were_torn_are_drawn_and_looked_at_again():
+    drawn, looked = [], []
+
+    def shifts(frames):
+        drawn.append(frames.tolist())
+        return np.ones((len(frames), 1, 3))
+
+    def torn(_):
+        looked.append(None)
+        return {1} if len(looked) < 3 else set()
+
+    moved = shifted(np.zeros((3, 2, 3)), np.zeros(2, dtype=int), shifts, torn)
+    assert drawn == [[0, 1, 2], [1], [1]]
+    assert len(looked) == 3
+    assert (moved == 1).all()
