@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -68,12 +69,14 @@ class BeadSystem:
     def n_beads(self) -> int:
         return len(self.bead_type)
 
-    @property
+    @cached_property
     def residue_index(self) -> np.ndarray:
-        """(n_beads,) int, residues counted from 0 through all chains."""
+        """(n_beads,) int, residues counted from 0 through all chains; not to be written to."""
         keys = np.array([self.chain, self.residue_id.astype(str), self.residue_name])
         starts = np.any(keys[:, 1:] != keys[:, :-1], axis=0)
-        return np.concatenate([[0], np.cumsum(starts)])
+        index = np.concatenate([[0], np.cumsum(starts)])
+        index.flags.writeable = False
+        return index
 
 
 @dataclass(frozen=True, eq=False)

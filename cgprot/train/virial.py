@@ -50,7 +50,7 @@ class Residues(NamedTuple):
 
 def residues_of(residue_index: np.ndarray) -> Residues:
     """Of one system; residue_index (n_beads,) counts from 0."""
-    return Residues(torch.as_tensor(np.asarray(residue_index)).long())
+    return Residues(torch.tensor(residue_index).long())
 
 
 def join_residues(parts: Sequence[Residues]) -> Residues:

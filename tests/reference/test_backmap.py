@@ -1,5 +1,7 @@
 """Backmapped frames: heavy atoms to the last bit, X-H lengths of the force field, read by other programs."""
 
+from dataclasses import replace
+
 import mdtraj
 import numpy as np
 import openmm
@@ -137,7 +139,7 @@ def test_other_mappings_and_unknown_states_are_refused(tmp_path, chignolin, chig
         all_atom_structure(ca, np.zeros((10, 3)), tmp_path)
     wrong = chignolin.system.type_name.copy()
     wrong[wrong == "OH1"] = "OH0"
-    changed = type(chignolin.system)(**{**vars(chignolin.system), "type_name": wrong})
+    changed = replace(chignolin.system, type_name=wrong)
     with pytest.raises(InputError, match="that protonation state has no template"):
         all_atom_structure(changed, chignolin.positions[0], tmp_path)
     assert main(["backmap", str(tmp_path / "none"), "-o", str(tmp_path / "x.dcd")]) == 5

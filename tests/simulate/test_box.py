@@ -58,6 +58,14 @@ def test_copies_are_chains_of_their_own():
     assert len(set(multiplied(one, 100).chain)) == 100
 
 
+def test_residues_of_many_beads_are_counted_once():
+    """Asked for at every peptide bond they cost minutes in a box of chains."""
+    system = multiplied(chain_system(), 3)
+    assert system.residue_index is system.residue_index
+    with pytest.raises(ValueError, match="read-only"):
+        system.residue_index[0] = 1
+
+
 def nearest(positions, box):
     """[Å] between beads of different copies, and between a copy and its own images."""
     images = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
