@@ -25,8 +25,8 @@ from cgprot.reference.forcefield import (
     single_thread_context,
 )
 from cgprot.reference.hydrogens import place_hydrogens
-from cgprot.reference.peptide import PROTONATION_STATES, as_quantity
-from cgprot.reference.structure import Structure, topology_of
+from cgprot.reference.peptide import as_quantity
+from cgprot.reference.structure import STANDARD_NAMES, Structure, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import ANGSTROM_PER_NM
 
@@ -34,11 +34,6 @@ _MAPPING = "heavy"
 _FRAMES_PER_TASK = 20
 _MAX_ITERATIONS = 200
 _SEED = 1
-# CHARMM's and AMBER's names of a residue in one protonation state -> the residue.
-_STANDARD_NAMES = PROTONATION_STATES | {
-    "HSD": "HIS", "HSE": "HIS", "HSP": "HIS", "CYX": "CYS", "CYM": "CYS", "ASPP": "ASP",
-    "GLUP": "GLU", "LSN": "LYS",
-}  # fmt: skip
 
 
 class _Task(NamedTuple):
@@ -150,7 +145,7 @@ def _heavy_topology(system: BeadSystem, element_of: dict[str, str | None]) -> ap
             chain = topology.addChain(str(system.chain[bead]))
         if residue is None or index[bead] != index[bead - 1]:
             name = str(system.residue_name[bead])
-            name = _STANDARD_NAMES.get(name, name)
+            name = STANDARD_NAMES.get(name, name)
             residue = topology.addResidue(name, chain, str(system.residue_id[bead]))
         element = app.Element.getBySymbol(element_of[str(system.type_name[bead])])
         atoms.append(topology.addAtom(str(system.bead_name[bead]), element, residue))
@@ -167,7 +162,7 @@ def _variants(system: BeadSystem, hydrogens: np.ndarray) -> list[str | None]:
         beads = np.flatnonzero(index == residue)
         count = dict(zip(system.bead_name[beads].tolist(), hydrogens[beads].tolist(), strict=True))
         name = str(system.residue_name[beads[0]])
-        variants.append(_variant(_STANDARD_NAMES.get(name, name), count))
+        variants.append(_variant(STANDARD_NAMES.get(name, name), count))
     return variants
 
 

@@ -23,7 +23,7 @@ from cgprot.units import ANGSTROM_PER_NM
 _PH = 7.0
 CAPS = {"ACE", "NME", "NMA"}
 # A protonation state as files name it -> the residue, and the name that OpenMM's Modeller has for it.
-_PROTONATION_NAMES = {
+_PROTONATION_NAMES: dict[str, tuple[str, str]] = {
     "HID": ("HIS", "HID"),
     "HSD": ("HIS", "HID"),
     "HIE": ("HIS", "HIE"),
@@ -36,6 +36,9 @@ _PROTONATION_NAMES = {
     "CYX": ("CYS", "CYX"),
     "CYM": ("CYS", "CYX"),
 }
+# Names of a residue in one protonation state, CHARMM's and AMBER's -> the residue.
+STANDARD_NAMES = {name: residue for name, (residue, _) in _PROTONATION_NAMES.items()}
+STANDARD_NAMES |= {"ASPP": "ASP", "GLUP": "GLU", "LSN": "LYS"}
 _LONGEST_PEPTIDE_BOND = 2.5  # Å; beyond it residues are missing between the two
 _BOND_RATIOS = 0.5, 1.6  # of a bond to its reference; vibrations and force fields differ by far less
 

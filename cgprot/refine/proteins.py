@@ -14,9 +14,15 @@ from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
 from cgprot.reference.forcefield import refuse_missing_platform
 from cgprot.reference.label import MAPPING
-from cgprot.reference.peptide import PROTONATION_STATES
 from cgprot.reference.prepare import prepared, write_structure
-from cgprot.reference.structure import CAPS, Structure, load_structure, structure_from_sequence, topology_of
+from cgprot.reference.structure import (
+    CAPS,
+    STANDARD_NAMES,
+    Structure,
+    load_structure,
+    structure_from_sequence,
+    topology_of,
+)
 from cgprot.refine.config import RefineConfig
 from cgprot.train.batches import read_datasets
 from cgprot.train.config import RunConfig
@@ -108,4 +114,4 @@ def sequence_of(system: BeadSystem) -> tuple[str, ...]:
     """Residue names without caps; those of protonation states are their residues'."""
     first = np.unique(system.residue_index, return_index=True)[1]
     names = [str(name) for name in system.residue_name[first]]
-    return tuple(PROTONATION_STATES.get(name, name) for name in names if name not in CAPS)
+    return tuple(STANDARD_NAMES.get(name, name) for name in names if name not in CAPS)
