@@ -69,6 +69,11 @@ class BeadSystem:
     def n_beads(self) -> int:
         return len(self.bead_type)
 
+    def has_beads_of(self, other: "BeadSystem") -> bool:
+        """Whether two files are of the same beads: types, names and residues."""
+        columns = ("bead_type", "bead_name", "residue_name")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in columns)
+
     @cached_property
     def residue_index(self) -> np.ndarray:
         """(n_beads,) int, residues counted from 0 through all chains; not to be written to."""

@@ -103,8 +103,7 @@ def main() -> None:
     if sum(map(len, kept.values())) < 2:
         raise SystemExit("fewer than two frames: a mean needs more")
     systems = [frames.system for frames in kept.values()]
-    what = ("bead_name", "bead_type", "residue_name")
-    if any(not np.array_equal(getattr(systems[0], w), getattr(s, w)) for s in systems for w in what):
+    if not all(systems[0].has_beads_of(system) for system in systems):
         raise SystemExit("labels of more than one protein: give those of one")
     errors = np.concatenate([surplus(potential, key, frames) for key, frames in kept.items()])
     report(systems[0], np.concatenate([frames.positions for frames in kept.values()]), errors)

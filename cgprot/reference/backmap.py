@@ -1,6 +1,7 @@
 """Hydrogens placed back on hydrogen-free frames, so that any all-atom tool can read on."""
 
 import random
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,13 +64,16 @@ def backmap(path: Path, output: Path, workers: int = 1, every: int = 1) -> list[
     Raises
     ------
     StorageError, InputError
-        if `path` holds no frames of the heavy mapping, or a residue that ff14SB does not know
+        if `path` holds no frames of the heavy mapping, several proteins, or a residue that ff14SB does not
+        know
     """
     for option, value in (("workers", workers), ("every", every)):
         if value < 1:
             raise UsageError(f"--{option} {value}: must be 1 or more")
     check_new_file(output, ".dcd")
     replicas = read_source(path)
+    if not all(replica.system.has_beads_of(replicas[0].system) for replica in replicas):
+        raise InputError(f"{path}: holds several proteins: give a dataset of one")
     structure = all_atom_structure(replicas[0].system, replicas[0].positions[0], path)
     names = [output]
     if len(replicas) > 1:
@@ -245,6 +249,12 @@ def _relax_frames(task: _Task) -> np.ndarray:
 
 
 def _write_trajectory(path: Path, atoms: np.ndarray, time: np.ndarray) -> None:
+    between = np.diff(time)
+    if len(between) and not (between[0] > 0 and np.allclose(between, between[0], rtol=1e-3)):
+        print(
+            f"{path}: times are not evenly spaced, which a DCD cannot state: frames counted", file=sys.stderr
+        )
+        time = np.arange(len(time), dtype=float)
     interval = float(time[1] - time[0]) if len(time) > 1 else 1.0
     file = DcdFile.create(
         path, atoms.shape[1], 1, interval, start_step=max(0, round(float(time[0]) / interval))

@@ -79,9 +79,8 @@ def _label(
     """Add to `labelled` by candidate; returns why some were not, by number among `picks`."""
     for one in picks:
         found = candidates.trajectories[candidates.trajectory[one.candidate]].system
-        for part in ("bead_type", "bead_name", "residue_name"):
-            if not np.array_equal(getattr(found, part), getattr(protein.start.system, part)):
-                raise InputError(f"{protein.name}: a simulation is not of its beads: begin the round anew")
+        if not found.has_beads_of(protein.start.system):
+            raise InputError(f"{protein.name}: a simulation is not of its beads: begin the round anew")
     numbers = [one.candidate for one in picks]
     positions = np.array([candidates.positions(number) for number in numbers])
     left_out: dict[int, str] = {}

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cgprot.reference.structure import Structure
 
 _DATASET_SUFFIXES = (".h5", ".hdf5")
-_BEADS = ("bead_type", "bead_name", "residue_name")  # what two files of the same beads share
 
 
 def load_start(path: Path, mapping: str) -> BeadFrames:
@@ -121,7 +120,7 @@ def _last_frames(folder: Path) -> BeadFrames:
 
 def _same_beads(path: Path, system: BeadSystem, found: list[BeadFrames]) -> BeadFrames:
     for frames in found:
-        if not all(np.array_equal(getattr(frames.system, name), getattr(system, name)) for name in _BEADS):
+        if not frames.system.has_beads_of(system):
             raise InputError(f"{path}: holds other beads than the start: give frames of the same protein")
     positions = np.concatenate([np.asarray(frames.positions, dtype=np.float64) for frames in found])
     return BeadFrames(system, positions, time=np.zeros(len(positions)))

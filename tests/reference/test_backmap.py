@@ -12,10 +12,11 @@ from cgprot.beads import BeadFrames
 from cgprot.cli import main
 from cgprot.errors import InputError, UnstableError
 from cgprot.files.dataset import write_dataset
+from cgprot.files.dcd import read_dcd
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.backmap import add_hydrogens, all_atom_structure, backmap
+from cgprot.reference.backmap import _write_trajectory, add_hydrogens, all_atom_structure, backmap
 from cgprot.reference.structure import structure_from_sequence, topology_of
 from cgprot.reference.workers import progress_bar
 
@@ -131,6 +132,25 @@ def test_several_replicas_become_several_files(tmp_path):
     paths = backmap(tmp_path / "ser.h5", tmp_path / "all.dcd")
     assert [path.name for path in paths] == ["all_000.dcd", "all_001.dcd"]
     assert mdtraj.load(str(paths[1]), top=str(tmp_path / "all.pdb")).n_frames == 1
+
+
+def test_several_proteins_are_refused(tmp_path):
+    write_dataset(
+        tmp_path / "two.h5", {"ser/300/0": beads_of("ACE-SER-NME"), "cys/300/0": beads_of("ACE-CYS-NME")}
+    )
+    with pytest.raises(InputError, match="several proteins"):
+        backmap(tmp_path / "two.h5", tmp_path / "all.dcd")
+
+
+@pytest.mark.parametrize("times", [[3.0, 3.0, 3.0], [0.0, 0.1, 7.0]])
+def test_times_that_no_dcd_can_state_are_counted(tmp_path, capsys, times):
+    """As of labelled frames: the second of them told the time of all others."""
+    _write_trajectory(tmp_path / "all.dcd", np.zeros((3, 2, 3)), np.array(times))
+    assert read_dcd(tmp_path / "all.dcd")[1] == pytest.approx([0.0, 1.0, 2.0])
+    assert "frames counted" in capsys.readouterr().err
+    _write_trajectory(tmp_path / "even.dcd", np.zeros((3, 2, 3)), np.array([0.4, 0.6, 0.8]))
+    assert read_dcd(tmp_path / "even.dcd")[1] == pytest.approx([0.4, 0.6, 0.8])
+    assert capsys.readouterr().err == ""
 
 
 def test_other_mappings_and_unknown_states_are_refused(tmp_path, chignolin, chignolin_atoms):
