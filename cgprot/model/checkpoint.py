@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from cgprot.beads import BeadSystem
@@ -32,10 +32,10 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict) -> None:
-    """Write tensors with JSON-ready metadata and their SHA-256."""
+    """Write tensors with JSON-ready metadata and their SHA-256; raises OSError if the disk refuses."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     record = {METADATA_KEY: json.dumps(metadata), "sha256": tensors_sha256(stored)}
-    save_file(stored, str(path), metadata=record)
+    Path(path).write_bytes(save(stored, metadata=record))  # its own writing has errors of its own kind
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:

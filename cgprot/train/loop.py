@@ -117,9 +117,9 @@ def train_one(
         world.first(lambda: cut_metrics(output, state.step))
     run_to_end(state, data, output, world, run or output)
     if world.writes:
-        write_model(state, data, output / MODEL_FILE)
         write_errors(state, data, output)
         draw_curves(output)
+        write_model(state, data, output / MODEL_FILE)  # the last of them: with it a network is done
         say_if_early(state, output)
 
 

@@ -48,11 +48,21 @@ def begin_metrics(folder: Path, others: Sequence[str]) -> None:
 
 
 def append_metrics(folder: Path, metrics: Metrics) -> None:
-    """Add a line to metrics.csv and see it onto the disk."""
-    with open(folder / METRICS_FILE, "a", newline="") as stream:
-        csv.writer(stream).writerow(metrics.row().values())
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Add a line to metrics.csv and see it onto the disk.
+
+    Raises
+    ------
+    StorageError
+        if the disk refuses
+    """
+    path = folder / METRICS_FILE
+    try:
+        with open(path, "a", newline="") as stream:
+            csv.writer(stream).writerow(metrics.row().values())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise StorageError(f"{path}: could not be written ({error}): free space, then resume")
 
 
 def read_metrics(folder: Path) -> list[Metrics]:

@@ -6,7 +6,7 @@ import torch
 
 from cgprot.errors import InputError, UsageError
 from cgprot.model import checkpoint
-from cgprot.model.checkpoint import check_mapping, load_model, load_tensors, save_model
+from cgprot.model.checkpoint import check_mapping, load_model, load_tensors, save_model, save_tensors
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import ModelConfig, Potential
 
@@ -87,3 +87,9 @@ def test_beads_of_other_rules_are_refused(saved):
     check_mapping(metadata, SimpleNamespace(mapping="heavy", mapping_hash="abc"))
     with pytest.raises(InputError, match="mapping"):
         check_mapping(metadata, SimpleNamespace(mapping="heavy", mapping_hash="abd"))
+
+
+def test_a_disk_that_refuses_is_no_unexpected_error(tmp_path):
+    """safetensors' own writer has an error of its own for it, which no caller expects."""
+    with pytest.raises(OSError, match="Is a directory"):
+        save_tensors(tmp_path, {"x": torch.zeros(100)}, {})

@@ -56,3 +56,16 @@ def test_resumed_committee_equals_the_uninterrupted_one(trained, tmp_path, monke
     assert (tmp_path / "run" / "member_0" / "model.safetensors").stat().st_mtime_ns == first
     for member in ("member_0", "member_1"):
         assert same_bits(weights(trained / member), weights(tmp_path / "run" / member))
+
+
+def test_a_member_killed_before_its_figures_is_not_done(trained, tmp_path, monkeypatch):
+    def die(_):
+        raise KeyboardInterrupt
+
+    config = recorded_config(trained)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "draw_curves", die)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(config, tmp_path / "run")
+    loop.train(config, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "member_0" / "curves.png").is_file()
