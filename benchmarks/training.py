@@ -60,11 +60,7 @@ def make_frames(options: argparse.Namespace) -> tuple[Graph, torch.Tensor]:
     frames = start + rng.normal(scale=0.05, size=(options.frames, *start.shape))
     labels = rng.normal(scale=TYPICAL_FORCE, size=(options.frames * len(start), 3))
     graph = build_graph(frames, bead_type, options.cutoff)
-    return moved(graph, options.device), torch.as_tensor(labels, dtype=torch.float32, device=options.device)
-
-
-def moved(graph: Graph, device: str) -> Graph:
-    return Graph(*(x.to(device) if isinstance(x, torch.Tensor) else x for x in graph))
+    return graph.to(options.device), torch.as_tensor(labels, dtype=torch.float32, device=options.device)
 
 
 def make_potential(options: argparse.Namespace) -> Potential:
@@ -120,7 +116,7 @@ def peak_memory(name: str, options: argparse.Namespace, answer) -> None:
     graph, labels = make_frames(options)
     small = build_graph(laid_out(4), np.ones(4, int), options.cutoff)
     side = SIDES[name](make_potential(options), options.tables)
-    side.step(moved(small, options.device), labels[:4])
+    side.step(small.to(options.device), labels[:4])
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of loading and compiling, is forgotten
     before = memory_status("VmRSS")
     for _ in range(3):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgprot.analyse.structure import bond_lengths
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, UnstableError
 from cgprot.files.dcd import read_dcd
@@ -21,7 +22,6 @@ from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.record import SYSTEM_PSF, trajectory_name
 from cgprot.simulate.run import simulate
 from cgprot.simulate.state import CHECKPOINT, SimulationState, Stopped, load_checkpoint
-from cgprot.simulate.whole import bond_lengths
 
 UNSTABLE_START = "unstable_start.txt"
 

@@ -8,6 +8,7 @@ from scipy.special import lambertw
 
 from cgprot.analyse.chirality import chirality, stereocentres
 from cgprot.analyse.dihedrals import CIS_BELOW, dihedrals, omega_beads
+from cgprot.analyse.structure import bond_lengths
 from cgprot.beads import BeadSystem
 from cgprot.simulate.sanity import (
     BOND,
@@ -22,7 +23,7 @@ from cgprot.simulate.sanity import (
 )
 from cgprot.simulate.schemes import Scheme
 from cgprot.simulate.state import SimulationState
-from cgprot.simulate.whole import bead_names, bond_lengths
+from cgprot.simulate.whole import bead_names
 
 LARGEST_FORCE = 1000.0  # kcal/mol/Å; mean forces on heavy beads at 300 K have an rms of about 26
 LARGEST_BOND_CHANGE = 0.5  # Å; a carbon-carbon bond vibrates by about 0.03 at 300 K

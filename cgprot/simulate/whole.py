@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
+from cgprot.analyse.structure import bond_lengths
 from cgprot.beads import BeadSystem
 from cgprot.errors import InputError
 
@@ -61,12 +62,6 @@ def _refuse_overlap(system: BeadSystem, positions: np.ndarray) -> None:
                 f"{bead_names(system, [second])} are {apart[first, second]:.2f} Å apart without a bond: "
                 f"remove what overlaps"
             )
-
-
-def bond_lengths(positions: np.ndarray, bonds: np.ndarray) -> np.ndarray:
-    """(n_replicas, n_bonds) [Å]."""
-    bond = positions[:, bonds[:, 0]] - positions[:, bonds[:, 1]]
-    return np.sqrt(np.einsum("rbi,rbi->rb", bond, bond))
 
 
 def bead_names(system: BeadSystem, beads: np.ndarray | list[int]) -> str:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -44,10 +44,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
-        parts = self.graph._asdict().items()
-        moved: dict[str, Any] = {name: part.to(device) for name, part in parts if isinstance(part, Tensor)}
         return Batch(
-            self.graph._replace(**moved),
+            self.graph.to(device),
             self.forces.to(device),
             self.force_noise.to(device),
             {name: target.to(device) for name, target in self.targets.items()},

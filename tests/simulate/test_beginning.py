@@ -9,7 +9,7 @@ import pytest
 import torch
 from chain import N_BEADS, chain_forces, chain_start, chain_system
 
-from cgprot.analyse.structure import broken_bonds
+from cgprot.analyse.structure import bond_lengths, broken_bonds
 from cgprot.cli import main
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
 from cgprot.files.dcd import cell_of_dcd, read_dcd
@@ -24,7 +24,6 @@ from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.minimise import minimise
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.state import CHECKPOINT
-from cgprot.simulate.whole import bond_lengths
 
 FILES = ("replica_000.dcd", "replica_001.dcd", "log.csv", CHECKPOINT)
 CELL = (30.0, 26.0, 28.0, 90.0, 80.0, 100.0)
