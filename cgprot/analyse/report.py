@@ -3,7 +3,6 @@
 import base64
 import json
 import sys
-from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -23,7 +22,7 @@ from cgprot.analyse.tables import (
 )
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError
-from cgprot.files.folder import check_new, create_folder, write_text, write_whole
+from cgprot.files.folder import check_new, create_folder, write_bytes, write_text
 from cgprot.files.sources import Source, read_sources
 
 _TEMPLATE = "report.html.j2"
@@ -141,15 +140,11 @@ def _inline(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
-
-
 def _write(folder: Path, page: str, tables: dict[str, str], panels: dict[str, dict[str, bytes]]) -> None:
     create_folder(folder / "figures")
     for group in panels.values():
         for name, png in group.items():
-            write_whole(folder / "figures" / name, partial(_write_bytes, png))
+            write_bytes(folder / "figures" / name, png)
     for name, text in tables.items():
         write_text(folder / name, text)
     write_text(folder / "report.html", page)

@@ -1,7 +1,5 @@
 """The numbers of a report: its verdict, its headline table and its CSV files."""
 
-import csv
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +8,13 @@ from cgprot.analyse.compare import divergence_of_halves, jensen_shannon, ramacha
 from cgprot.analyse.dihedrals import phi_psi_beads
 from cgprot.analyse.measure import Ensemble, Event, Measurement, events, not_finite
 from cgprot.analyse.sampling import residue_maps
+from cgprot.files.folder import csv_text
 
 _RESULTS_HEADER = (
-    "source,replica,time_ps,backbone_rmsd_A,radius_of_gyration_A,native_contacts,"
-    "broken_bonds,chirality_flips,cis_flips"
-)
+    "source", "replica", "time_ps", "backbone_rmsd_A", "radius_of_gyration_A", "native_contacts",
+    "broken_bonds", "chirality_flips", "cis_flips",
+)  # fmt: skip
+_EVENTS_HEADER = ("source", "replica", "event", "beads", "first_time_ps", "share_of_frames", "at_end")
 _DAMAGE = (
     ("broken", "bond", "broke"),
     ("inverted", "stereocentre", "inverted"),
@@ -144,24 +144,22 @@ def all_events(ensembles: list[Ensemble]) -> list[tuple[str, int, Event]]:
 
 def results_csv(ensembles: list[Ensemble]) -> str:
     """One line for each frame of each replica; counts are of that frame."""
-    stream = io.StringIO()
-    stream.write(_RESULTS_HEADER + "\n")
-    writer = csv.writer(stream, lineterminator="\n")
-    for ensemble in ensembles:
-        for number, replica in enumerate(ensemble.replicas):
-            writer.writerows((ensemble.name, number, *row) for row in _frame_rows(replica))
-    return stream.getvalue()
+    rows = (
+        (ensemble.name, number, *row)
+        for ensemble in ensembles
+        for number, replica in enumerate(ensemble.replicas)
+        for row in _frame_rows(replica)
+    )
+    return csv_text(_RESULTS_HEADER, rows)
 
 
 def events_csv(ensembles: list[Ensemble]) -> str:
     """One line for each bond or centre that went wrong."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("source", "replica", "event", "beads", "first_time_ps", "share_of_frames", "at_end"))
-    for name, number, event in all_events(ensembles):
-        numbers = (_ps(event.time), f"{event.share:.4g}", int(event.at_end))
-        writer.writerow((name, number, event.kind, event.beads, *numbers))
-    return stream.getvalue()
+    rows = (
+        (name, number, event.kind, event.beads, _ps(event.time), f"{event.share:.4g}", int(event.at_end))
+        for name, number, event in all_events(ensembles)
+    )
+    return csv_text(_EVENTS_HEADER, rows)
 
 
 def _frame_rows(replica: Measurement):

@@ -1,10 +1,12 @@
 """Run folders and files that appear whole or not at all."""
 
+import csv
 import hashlib
+import io
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -38,6 +40,20 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` whole or not at all."""
     write_whole(path, lambda temporary: temporary.write_text(text))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` whole or not at all."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as text, lines ended as on Unix."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """`cgprot refine`: everything is refused before a folder is there."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cgprot.refine.config import RefineConfig
 from cgprot.refine.proteins import Protein, prepare_proteins, refuse_held_out, save_proteins, saved_proteins
 from cgprot.refine.retrain import model_of, trained_run, with_rate
 from cgprot.refine.rounds import refine_to_end
+from cgprot.simulate.spread import processes
 from cgprot.train.config import recorded_config
 from cgprot.train.record import check_unchanged
 
@@ -96,6 +96,6 @@ def _refuse_unfit(proteins: Sequence[Protein], model: Path) -> None:
             check_types(protein.start.system.bead_type, potential.config)
         except InputError as error:
             raise InputError(f"{protein.name}: {error}")
-    if potential.config.spin or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if potential.config.spin or processes() > 1:
         what = "a model that takes a spin" if potential.config.spin else "torchrun"
         raise UsageError(f"refine cannot go with {what}: leave that out")

@@ -1,13 +1,12 @@
 """What is written down of every round: rounds.csv, and why each frame was picked."""
 
 import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cgprot.errors import StorageError
-from cgprot.files.folder import write_text
+from cgprot.files.folder import csv_text, write_text
 from cgprot.refine.candidates import Candidates
 from cgprot.refine.labels import LABELLED, Outcome
 
@@ -44,7 +43,7 @@ class Round(NamedTuple):
 def write_rounds(folder: Path, rounds: Sequence[Round]) -> None:
     """Write rounds.csv whole."""
     rows = [[f"{v:.6g}" if isinstance(v, float) else v for v in one] for one in rounds]
-    write_text(folder / ROUNDS_FILE, _csv(Round._fields, rows))
+    write_text(folder / ROUNDS_FILE, csv_text(Round._fields, rows))
 
 
 def read_rounds(folder: Path) -> list[Round]:
@@ -84,7 +83,7 @@ def write_picked(
         known = [f"{v:.6g}" for v in (*numbers, scores.force[index])]
         where = (names[scores.protein[index]], f"{one.temperature:g}", one.replica)
         rows.append([*where, f"{candidates.time[index]:.6g}", reason, *known, said])
-    write_text(path, _csv(_COLUMNS, rows))
+    write_text(path, csv_text(_COLUMNS, rows))
 
 
 def count_picked(path: Path) -> tuple[int, int]:
@@ -93,11 +92,3 @@ def count_picked(path: Path) -> tuple[int, int]:
         outcomes = [row["outcome"] for row in csv.DictReader(stream)]
     labelled = outcomes.count(LABELLED)
     return labelled, len(outcomes) - labelled
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()

@@ -15,7 +15,7 @@ from cgprot.train.batches import read_datasets
 from cgprot.train.config import RunConfig, recorded_config
 from cgprot.train.evaluate import force_errors
 from cgprot.train.loop import train
-from cgprot.train.record import ERRORS_FILE
+from cgprot.train.table import ERRORS_FILE
 
 _RATE = 1 / 3  # of the peak that the weights were trained with: they are good already
 

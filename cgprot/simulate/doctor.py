@@ -16,11 +16,11 @@ from cgprot.errors import CgprotError
 from cgprot.model.checkpoint import available_models, load_model
 from cgprot.reference.forcefield import openmm_platforms
 from cgprot.simulate.crossing import shared
+from cgprot.simulate.forces import TABLE_INTERVALS
 from cgprot.simulate.integrator import Integrator
 from cgprot.units import FS_PER_PS, PS_PER_NS, SECONDS_PER_DAY
 
 _TIMED_SECONDS = 2.0
-_INTERVALS = 2048  # of the tables, as in a simulation
 _TIMESTEP_PS = 0.002
 # 125 beads as far apart as the heavy atoms of a protein: one in 17 Å³.
 _EDGE, _SPACING = 5, 2.57  # Å
@@ -103,7 +103,7 @@ def speed(seconds: float = _TIMED_SECONDS) -> Finding:
     lattice = np.stack(np.meshgrid(*[np.arange(_EDGE)] * 3, indexing="ij"), axis=-1).reshape(1, -1, 3)
     positions = lattice * _SPACING + rng.uniform(-0.2, 0.2, size=lattice.shape)
     bead_type = rng.integers(1, potential.config.n_types + 1, size=(positions.shape[1],))
-    forces = engine_forces(tabulate(potential, _INTERVALS), bead_type, replicas=1)
+    forces = engine_forces(tabulate(potential, TABLE_INTERVALS), bead_type, replicas=1)
     mass = np.full(positions.shape[1], 14.0)
     # No temperature, and friction without end: the lattice is no protein and is to stay where it is.
     integrator = Integrator("langevin", mass, _TIMESTEP_PS, 1e4, 0.0, seed=1, replicas=[0])

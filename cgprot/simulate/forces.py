@@ -28,7 +28,7 @@ Device = Literal["cpu", "cuda"]
 Model = Potential | CompressedPotential
 
 _ENGINES: dict[Device, type[CpuEngine] | type[CudaEngine]] = {"cpu": CpuEngine, "cuda": CudaEngine}
-_TABLE_INTERVALS = 2048
+TABLE_INTERVALS = 2048
 # Besides the start the compression is measured on as many shaken copies of it; 0.05 Å is thermal motion.
 _SHAKEN_COPIES = 4
 _SHAKE = 0.05  # Å
@@ -139,7 +139,7 @@ def _compressed(
     check_compressible(model)
     charge, kind = _as_recorded(charge), _ENGINES[device]
     try:
-        return compress_to_single(model, _tried(start[:1]), bead_type, _TABLE_INTERVALS, box, charge, kind)
+        return compress_to_single(model, _tried(start[:1]), bead_type, TABLE_INTERVALS, box, charge, kind)
     except InputError as error:
         raise InputError(f"{error}; or run the network itself with --engine network")
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cgprot.errors import StorageError
-from cgprot.files.folder import write_whole
+from cgprot.files.folder import write_bytes
 from cgprot.files.growing import Mark
 from cgprot.files.marks import CHECKPOINT, PREVIOUS_CHECKPOINT, STATE_KEY
 
@@ -88,7 +88,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     }
     # One entry: safetensors puts several in random order, and equal states are to be equal files.
     text = json.dumps({"sha256": _sha256(entry, arrays)} | entry)
-    write_whole(path, lambda temporary: temporary.write_bytes(save(arrays, metadata={STATE_KEY: text})))
+    write_bytes(path, save(arrays, metadata={STATE_KEY: text}))
 
 
 def _sha256(entry: dict, arrays: dict[str, np.ndarray]) -> str:

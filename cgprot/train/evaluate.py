@@ -25,8 +25,8 @@ from cgprot.model.potential import Potential
 from cgprot.train.batches import Frame, join_frames, prepare_frames
 from cgprot.train.blocks import blocks_of, interval, ratios
 from cgprot.train.loss import ForceErrors
+from cgprot.train.measure import BATCH_FRAMES
 
-BATCH_FRAMES = 8
 _BINS = 120
 GROUPS = ("all", "protein", "temperature", "residue", "bead type", "entry")
 

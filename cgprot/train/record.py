@@ -13,11 +13,10 @@ from cgprot.train.data import TrainingData
 from cgprot.train.evaluate import force_errors
 from cgprot.train.start import start_record
 from cgprot.train.state import TrainingState
-from cgprot.train.table import as_csv
+from cgprot.train.table import ERRORS_FILE, as_csv
 from cgprot.train.world import World
 
 BEST_FILE = "model_best.safetensors"
-ERRORS_FILE = "errors.csv"
 
 
 def write_record(config: RunConfig, data: TrainingData, output: Path, world: World) -> None:

@@ -1,15 +1,12 @@
 """`cgprot evaluate`: the errors of a model on datasets, as a table, in words, as CSV and as figures."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from cgprot.errors import InputError
-from cgprot.files.folder import create_folder, write_run, write_text, write_whole
+from cgprot.files.folder import create_folder, csv_text, write_bytes, write_run, write_text
 from cgprot.model.checkpoint import check_mapping, load_model
 from cgprot.model.committee import committee_paths, load_committee
 from cgprot.model.potential import Potential
@@ -82,11 +79,7 @@ def write_report(report: Report, folder: Path, model: str, datasets: list[Path])
     )
     write_text(folder / ERRORS_FILE, as_csv(report.evaluation.rows))
     for name, png in drawn.items():
-        write_whole(folder / name, partial(_write_bytes, png))
-
-
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
+        write_bytes(folder / name, png)
 
 
 def in_words(report: Report) -> list[str]:
@@ -187,8 +180,4 @@ def _part(row: ErrorRow) -> str:
 
 def as_csv(rows: Sequence[ErrorRow]) -> str:
     """The same with full precision and intervals, units in the header."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_HEADER)
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_text(_HEADER, rows)
