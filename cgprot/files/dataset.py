@@ -24,6 +24,7 @@ from cgprot.errors import InputError, StorageError
 from cgprot.units import ANGSTROM_PER_NM
 
 LAYOUT = "mdcath-dataset-noh"
+HDF5_SUFFIXES = (".h5", ".hdf5")
 _TEXT = ("type_name", "bead_name", "residue_name", "chain")
 _NUMBERS = ("mass", "charge", "bonds", "bead_of_atom", "residue_id")
 _UNITS = {
@@ -265,10 +266,8 @@ def _read_protein(group: h5py.Group):
         if temperature in ("z", "beads"):
             continue
         for replica in group[temperature]:
-            yield (
-                f"{group.name[1:]}/{temperature}/{replica}",
-                _read_frames(group[temperature][replica], system),
-            )
+            key = f"{group.name[1:]}/{temperature}/{replica}"
+            yield key, _read_frames(group[temperature][replica], system)
 
 
 def _read_system(group: h5py.Group) -> BeadSystem:

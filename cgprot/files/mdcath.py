@@ -21,6 +21,7 @@ import numpy as np
 
 from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError
+from cgprot.files.dataset import HDF5_SUFFIXES
 from cgprot.files.periodic import FAULTS, AtomChunk, Bonded, inspect_frames, make_whole
 from cgprot.units import ANGSTROM_PER_NM, PS_PER_NS
 
@@ -201,7 +202,7 @@ def is_mdcath_path(path: Path) -> bool:
     StorageError
         if it is HDF5, but cut or damaged
     """
-    if Path(path).suffix not in (".h5", ".hdf5") or not h5py.is_hdf5(path):
+    if Path(path).suffix not in HDF5_SUFFIXES or not h5py.is_hdf5(path):
         return False
     try:
         with h5py.File(path, "r") as file:

@@ -18,6 +18,7 @@ from MDAnalysis.core import topologyattrs
 from MDAnalysis.core.topology import Topology
 
 from cgprot.errors import InputError
+from cgprot.files.dataset import HDF5_SUFFIXES
 from cgprot.units import ANGSTROM_PER_NM
 
 _CONVENTIONS = "Pande"
@@ -33,7 +34,7 @@ _UNITS = {
 
 def is_mdtraj_path(path: Path) -> bool:
     """Whether there is an mdtraj HDF5 trajectory at `path`."""
-    if Path(path).suffix not in (".h5", ".hdf5"):
+    if Path(path).suffix not in HDF5_SUFFIXES:
         return False
     try:
         with h5py.File(path, "r") as file:

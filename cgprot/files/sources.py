@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError
-from cgprot.files.dataset import read_dataset
+from cgprot.files.dataset import HDF5_SUFFIXES, read_dataset
 from cgprot.files.folder import read_run
 from cgprot.files.growing import check_tail
 from cgprot.files.marks import read_marks
 from cgprot.files.psf import read_psf
 from cgprot.files.universe import read_positions
 
-_DATASET_SUFFIXES = (".h5", ".hdf5")
 _TRAJECTORY_SUFFIXES = (".dcd", ".xtc", ".trr", ".pdb")
 
 
@@ -57,7 +56,7 @@ def read_sources(path: Path) -> list[Source]:
         raise StorageError(f"{path}: no such file or folder: check the path")
     if path.is_dir():
         return [_read_run_folder(path)]
-    if path.suffix in _DATASET_SUFFIXES:
+    if path.suffix in HDF5_SUFFIXES:
         return _read_proteins(path)
     return [_read_trajectory(path)]
 

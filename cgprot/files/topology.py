@@ -18,7 +18,7 @@ SOLVENT = tuple(
 _MASS = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}  # Da
 _DISULFIDE_LENGTH = 2.5  # Å; a bond is 2.05, two sulphurs that only touch are beyond 3.5
 _GUESS_RADII = {"C": 1.7, "N": 1.55, "O": 1.52, "S": 1.8, "SE": 1.9, "H": 1.1}
-_CHAIN_NAMES = string.ascii_uppercase + string.ascii_lowercase + string.digits
+CHAIN_NAMES = string.ascii_uppercase + string.ascii_lowercase + string.digits  # a PDB has one character
 _SHORTEST_BOX = 10.0  # Å; a shorter one stands for "no box" (1 x 1 x 1 in NMR and cryo-EM entries)
 
 
@@ -98,7 +98,7 @@ def _distinct_residues(atoms, residue_name: np.ndarray, name: np.ndarray, notes:
     pieces = np.split(np.arange(len(atoms)), starts[1:])
     chain, residue_id = letters.astype("U8"), np.asarray(atoms.resids, dtype=np.int64).copy()
     seen: dict[str, set] = {}
-    free = [letter for letter in _CHAIN_NAMES if letter not in set(letters)]
+    free = [letter for letter in CHAIN_NAMES if letter not in set(letters)]
     for piece in pieces:
         keys = set(zip(residue_id[piece].tolist(), name[piece].tolist(), strict=True))
         if keys & seen.setdefault(letters[piece[0]], set()) and free:

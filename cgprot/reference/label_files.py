@@ -7,6 +7,8 @@ import numpy as np
 
 from cgprot.beads import BeadFrames, BeadSystem, Topology
 from cgprot.errors import CgprotError, InputError, UsageError
+from cgprot.files.dataset import HDF5_SUFFIXES
+from cgprot.files.mdtraj_hdf5 import is_mdtraj_path
 from cgprot.files.sources import read_source
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
@@ -86,7 +88,7 @@ def _read(
     path: Path, structure_path: Path, topology: Topology, system: BeadSystem, temperature: float | None
 ):
     """Yield (positions, time, temperature) of every trajectory at `path`."""
-    if path.is_dir() or path.suffix == ".h5":
+    if path.is_dir() or (path.suffix in HDF5_SUFFIXES and not is_mdtraj_path(path)):
         for frames in read_source(path):
             kelvin = frames.temperature if temperature is None else temperature
             if kelvin is None:

@@ -1,7 +1,6 @@
 """Periodic boxes: their vectors, their size at a concentration, and copies of a chain placed in them."""
 
 from dataclasses import replace
-from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,9 @@ from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.engine.neighbours import list_pairs
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dcd import Cell
+from cgprot.files.topology import CHAIN_NAMES
 from cgprot.units import PER_CUBIC_ANGSTROM_PER_MILLIMOLAR
 
-_CHAIN_NAMES = ascii_uppercase + ascii_lowercase + digits  # a PDB has one character
 _NEAREST_COPIES = 4.0  # Å between beads of two copies: about van der Waals contact of heavy atoms
 _NEAREST_IMAGES = 1.5  # Å, as the start itself is checked
 _LONGEST_EDGE = 99_999.0  # Å, as a PDB can state it
@@ -95,8 +94,8 @@ def multiplied(system: BeadSystem, copies: int) -> BeadSystem:
 
 def _chains_of_copies(chain: np.ndarray, copies: int) -> np.ndarray:
     own = list(dict.fromkeys(chain.tolist()))
-    two = (first + second for first in _CHAIN_NAMES for second in _CHAIN_NAMES)
-    names = (name for name in (*_CHAIN_NAMES, *two) if name not in own)
+    two = (first + second for first in CHAIN_NAMES for second in CHAIN_NAMES)
+    names = (name for name in (*CHAIN_NAMES, *two) if name not in own)
     columns = [chain]
     for _ in range(copies - 1):
         new = {name: next(names, None) for name in own}

@@ -7,7 +7,7 @@ import numpy as np
 
 from cgprot.beads import BeadFrames, BeadSystem, Topology
 from cgprot.errors import InputError, StorageError
-from cgprot.files.dataset import read_dataset
+from cgprot.files.dataset import HDF5_SUFFIXES, read_dataset
 from cgprot.files.psf import read_psf
 from cgprot.files.sources import read_source
 from cgprot.files.universe import AtomSource, read_bead_positions
@@ -17,8 +17,6 @@ from cgprot.mapping.rules import load_rules
 
 if TYPE_CHECKING:
     from cgprot.reference.structure import Structure
-
-_DATASET_SUFFIXES = (".h5", ".hdf5")
 
 
 def load_start(path: Path, mapping: str) -> BeadFrames:
@@ -99,7 +97,7 @@ def load_frames(path: Path, start: BeadFrames, structure: Path | None = None) ->
         raise StorageError(f"{path}: no such file or folder: check the path")
     if path.is_dir():
         return _same_beads(path, start.system, [_last_frames(path)])
-    if path.suffix in _DATASET_SUFFIXES:
+    if path.suffix in HDF5_SUFFIXES:
         return _same_beads(path, start.system, list(read_dataset(path).values()))
     positions = read_bead_positions(start.system, path)
     if positions is None and structure is not None:

@@ -8,7 +8,7 @@ from cgprot.verbs.options import add_output, add_reference_options, add_verb, va
 def add(verbs) -> None:
     """Declare the verb."""
     parser = add_verb(verbs, "label", run, "mean forces of given heavy-atom frames")
-    parser.add_argument("frames", type=Path, nargs="+", help="trajectories, a dataset .h5, or a run folder")
+    parser.add_argument("frames", type=Path, nargs="+", help="trajectories, datasets (.h5), or run folders")
     parser.add_argument("--structure", type=Path, required=True, help="all-atom PDB of the same protein")
     add_output(parser, "new .h5 file")
     parser.add_argument("--samples", type=int, default=20, help="force samples per frame")

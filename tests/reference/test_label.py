@@ -1,5 +1,6 @@
 """Mean forces: statistics against exact answers, heavy atoms held, labels reproducible."""
 
+import mdtraj
 import numpy as np
 import openmm
 import pytest
@@ -9,6 +10,7 @@ from cgprot.files.dataset import read_dataset
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
+from cgprot.reference import label_files
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.label import LabelConfig, block_mean, label
 from cgprot.reference.label_files import label_sources
@@ -274,3 +276,12 @@ def test_frames_that_are_wrong_before_a_twist_are_refused(dipeptide, system, fra
     wrong[1] = wrong[1, ::-1]
     with pytest.raises(InputError, match=r"frame 1 .*give the structure that has the frames' order"):
         label(dipeptide, system, wrong, np.arange(2), 300.0, LabelConfig(twist=30, samples=10), {})
+
+
+def test_mdtraj_files_are_trajectories_though_they_are_hdf5(tmp_path, examples, monkeypatch):
+    pytest.importorskip("tables")  # mdtraj writes with it
+    pdb = examples / "chignolin.pdb"
+    mdtraj.load(examples / "chignolin.trr", top=pdb).save_hdf5(tmp_path / "cln.h5")
+    monkeypatch.setattr(label_files, "label", lambda structure, system, positions, *_: positions)
+    found = label_sources([tmp_path / "cln.h5"], pdb, "cln", 300.0, 1, LabelConfig())
+    assert found["cln/300/0"].shape == (4, 166, 3)
