@@ -2,6 +2,7 @@
 
 import string
 from collections import Counter
+from typing import NamedTuple
 
 import MDAnalysis
 import numpy as np
@@ -81,7 +82,10 @@ def topology_of_atoms(atoms: MDAnalysis.AtomGroup, notes: Counter[str]) -> Topol
     notes["selenomethionine read as methionine"] += int(selenium.sum())
     element[selenium], name[selenium] = "S", "SD"
     residue_name[residue_name == "MSE"] = "MET"
-    chain, residue_id = _distinct_residues(atoms, residue_name, name, notes)
+    letters = _chain_letters(atoms)
+    residues = Residues(letters, np.asarray(atoms.resids), residue_name, np.asarray(atoms.resindices))
+    starts = np.flatnonzero(letters[1:] != letters[:-1]) + 1
+    chain, residue_id = distinct_residues(residues, name, starts, notes)
     mass = np.where(mass > 0, mass, [_MASS.get(symbol, 0.0) for symbol in element])
     return Topology(element, name, mass, residue_name, residue_id, chain, _bonds(atoms, element))
 
@@ -90,41 +94,61 @@ def _residue_names(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
     return np.array([str(name).strip() for name in atoms.resnames], dtype="U8")
 
 
-def _distinct_residues(atoms, residue_name: np.ndarray, name: np.ndarray, notes: Counter[str]):
-    """Chain and residue number of every atom, such that no two residues share both."""
-    letters = _chain_letters(atoms)
-    # A chain begins where the letter changes; the same letter again, with atoms it had before, is another.
-    starts = np.flatnonzero(np.concatenate([[True], letters[1:] != letters[:-1]]))
-    pieces = np.split(np.arange(len(atoms)), starts[1:])
-    chain, residue_id = letters.astype("U8"), np.asarray(atoms.resids, dtype=np.int64).copy()
+class Residues(NamedTuple):
+    """What tells the residues of atoms apart.
+
+    Attributes
+    ----------
+    chain : (n_atoms,) str
+    number : (n_atoms,) int, as in the file
+    name : (n_atoms,) str
+    place : (n_atoms,) int, of residues as the reader found them
+    """
+
+    chain: np.ndarray
+    number: np.ndarray
+    name: np.ndarray
+    place: np.ndarray
+
+
+def distinct_residues(
+    residues: Residues, atom_name: np.ndarray, starts: np.ndarray, notes: Counter[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chain and residue number of every atom, such that no two residues share both.
+
+    Parameters
+    ----------
+    atom_name : (n_atoms,) str
+    starts : first atom of every chain, without that of the first
+    notes : where it is counted what was done
+    """
+    letters = residues.chain
+    chain, residue_id = letters.astype("U8"), np.asarray(residues.number, dtype=np.int64).copy()
     seen: dict[str, set] = {}
     free = [letter for letter in CHAIN_NAMES if letter not in set(letters)]
-    for piece in pieces:
-        keys = set(zip(residue_id[piece].tolist(), name[piece].tolist(), strict=True))
+    # A chain whose letter another one had before, with atoms that it had too, is one of its own.
+    for piece in np.split(np.arange(len(letters)), starts):
+        keys = set(zip(residue_id[piece].tolist(), atom_name[piece].tolist(), strict=True))
         if keys & seen.setdefault(letters[piece[0]], set()) and free:
             chain[piece] = free.pop(0)
             notes["chain with a letter used before"] += 1
         seen[letters[piece[0]]] |= keys
     for letter in np.unique(chain):
         members = np.flatnonzero(chain == letter)
-        numbers = _renumbered(atoms[members], residue_name[members], name[members])
+        numbers = _renumbered(Residues(*(column[members] for column in residues)), atom_name[members])
         if numbers is not None:
             residue_id[members] = numbers
             notes["chain renumbered"] += 1
     return chain, residue_id
 
 
-def _renumbered(atoms, residue_name: np.ndarray, name: np.ndarray) -> np.ndarray | None:
+def _renumbered(residues: Residues, atom_name: np.ndarray) -> np.ndarray | None:
     """New residue numbers of one chain, or None if its own are distinct."""
-    triples = list(zip(atoms.resids.tolist(), residue_name.tolist(), name.tolist(), strict=True))
-    pairs: dict[int, set[str]] = {}
-    for number, residue, _ in triples:
-        pairs.setdefault(number, set()).add(residue)
-    if len(set(triples)) == len(triples) and all(len(found) == 1 for found in pairs.values()):
+    own, names = residues.number.tolist(), residues.name.tolist()
+    triples = set(zip(own, names, atom_name.tolist(), strict=True))
+    if len(triples) == len(own) and len(set(zip(own, names, strict=True))) == len(set(own)):
         return None
-    residues = atoms.resindices
-    first = int(atoms.resids[0])
-    return first + np.unique(residues, return_inverse=True)[1]
+    return int(own[0]) + np.unique(residues.place, return_inverse=True)[1]
 
 
 def _chain_letters(atoms: MDAnalysis.AtomGroup) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What mapping asks of trajectories before their frames are streamed."""
+"""What is asked of the frames of trajectories before they are mapped or labelled."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +15,7 @@ from cgprot.mapping.project import LinearMap, Projection
 from cgprot.mapping.rules import MappingRules
 from cgprot.mapping.sites import describe_atom, find_heavy_atoms
 
+_BOND_RATIOS = 0.5, 1.6  # of a bond to its reference; vibrations and force fields differ by far less
 SAMPLE_FRAMES = 500  # for an optimal force map; its tens of coefficients per bead need no more
 
 
@@ -102,3 +103,39 @@ def plain_maps(topology: Topology, rules: MappingRules) -> dict[str, LinearMap]:
         changed = rules.model_copy(update={"force": kind})
         maps[kind] = Projection(topology, build_system(topology, changed), changed).force_map
     return maps
+
+
+def distorted(
+    topology: Topology, reference: np.ndarray, positions: np.ndarray, time: np.ndarray
+) -> dict[int, str]:
+    """The frames whose bonds are not those of the structure, by number, and what is wrong with each.
+
+    A bond must be half to 1.6 times as long as in the structure.
+
+    Parameters
+    ----------
+    topology : all atoms
+    reference : (n_atoms, 3) [Å], the structure
+    positions : (n_frames, n_atoms, 3) [Å]
+    time : (n_frames,) [ps]
+    """
+    first, second = topology.bonds.T
+    expected = np.linalg.norm(reference[first] - reference[second], axis=-1)
+    shortest, longest = _BOND_RATIOS
+    found = {}
+    for number, frame in enumerate(positions):
+        ratio = np.linalg.norm(frame[first] - frame[second], axis=-1) / expected
+        # Not-a-number is inside no interval.
+        bad = np.flatnonzero(~((ratio >= shortest) & (ratio <= longest)))
+        if len(bad):
+            bond = bad[0]
+            atoms = " - ".join(
+                f"{topology.residue_name[k]} {topology.residue_id[k]} {topology.name[k]}"
+                for k in (first[bond], second[bond])
+            )
+            found[number] = (
+                f"frame {number} ({time[number]:g} ps): bond {atoms} is {ratio[bond] * expected[bond]:.2f}, "
+                f"{expected[bond]:.2f} Å in the structure: give the structure that has the frames' order of "
+                "atoms, leave that frame out, or move it less"
+            )
+    return found

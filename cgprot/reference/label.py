@@ -29,11 +29,12 @@ from cgprot.reference.forcefield import (
     openmm_seeds,
     single_thread_context,
 )
+from cgprot.reference.frames import distorted
 from cgprot.reference.hydrogens import place_hydrogens
 from cgprot.reference.moves import shifted, twisted
 from cgprot.reference.peptide import as_quantity
 from cgprot.reference.rotors import Rotor, rotors_of, turn
-from cgprot.reference.structure import Structure, distorted, topology_of
+from cgprot.reference.structure import Structure, topology_of
 from cgprot.reference.workers import progress_bar, report_progress, run_jobs
 from cgprot.units import FORCE_FROM_OPENMM
 

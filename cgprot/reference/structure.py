@@ -1,6 +1,7 @@
 """From a PDB or mmCIF file, or a sequence, to an all-atom structure that the force field knows."""
 
 import sys
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from pdbfixer.pdbfixer import _guessFileFormat, proteinResidues, substitutions
 
 from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError, UsageError
-from cgprot.files.topology import SOLVENT
+from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.files.universe import names_atoms
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
@@ -40,7 +41,6 @@ _PROTONATION_NAMES: dict[str, tuple[str, str]] = {
 STANDARD_NAMES = {name: residue for name, (residue, _) in _PROTONATION_NAMES.items()}
 STANDARD_NAMES |= {"ASPP": "ASP", "GLUP": "GLU", "LSN": "LYS"}
 _LONGEST_PEPTIDE_BOND = 2.5  # Å; beyond it residues are missing between the two
-_BOND_RATIOS = 0.5, 1.6  # of a bond to its reference; vibrations and force fields differ by far less
 
 
 class Structure(NamedTuple):
@@ -84,6 +84,7 @@ def load_structure(path: Path) -> Structure:
             _complete(path, fixer, names)
         except Exception as error:
             raise InputError(f"{path}: cannot be completed ({_first_line(error)}): mend that residue")
+    _tell_renumbered(path, fixer.topology)
     return Structure(fixer.topology, _angstrom(fixer.positions))
 
 
@@ -199,6 +200,13 @@ def _tell_missing(path: Path, fixer: PDBFixer) -> None:
         )
 
 
+def _tell_renumbered(path: Path, topology: app.Topology) -> None:
+    notes: Counter[str] = Counter()
+    _distinct(topology, notes)
+    for what, count in notes.items():
+        print(f"{path}: residues of one number: {what}: {count}", file=sys.stderr)
+
+
 def _refuse_gaps(path: Path, fixer: PDBFixer) -> None:
     positions = _angstrom(fixer.positions)
     for chain in fixer.topology.chains():
@@ -240,51 +248,30 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
 
 
-def distorted(
-    topology: Topology, reference: np.ndarray, positions: np.ndarray, time: np.ndarray
-) -> dict[int, str]:
-    """The frames whose bonds are not those of the structure, by number, and what is wrong with each.
-
-    A bond must be half to 1.6 times as long as in the structure.
-
-    Parameters
-    ----------
-    topology : all atoms
-    reference : (n_atoms, 3) [Å], the structure
-    positions : (n_frames, n_atoms, 3) [Å]
-    time : (n_frames,) [ps]
-    """
-    first, second = topology.bonds.T
-    expected = np.linalg.norm(reference[first] - reference[second], axis=-1)
-    shortest, longest = _BOND_RATIOS
-    found = {}
-    for number, frame in enumerate(positions):
-        ratio = np.linalg.norm(frame[first] - frame[second], axis=-1) / expected
-        # Not-a-number is inside no interval.
-        bad = np.flatnonzero(~((ratio >= shortest) & (ratio <= longest)))
-        if len(bad):
-            bond = bad[0]
-            atoms = " - ".join(
-                f"{topology.residue_name[k]} {topology.residue_id[k]} {topology.name[k]}"
-                for k in (first[bond], second[bond])
-            )
-            found[number] = (
-                f"frame {number} ({time[number]:g} ps): bond {atoms} is {ratio[bond] * expected[bond]:.2f}, "
-                f"{expected[bond]:.2f} Å in the structure: give the structure that has the frames' order of "
-                "atoms, leave that frame out, or move it less"
-            )
-    return found
-
-
 def topology_of(topology: app.Topology) -> Topology:
-    """OpenMM's topology as the plain arrays that a mapping reads."""
+    """OpenMM's topology as the plain arrays that a mapping reads, no two residues of one chain and number."""
     atoms = list(topology.atoms())
+    chain, residue_id = _distinct(topology, Counter())
     return Topology(
         element=np.array([atom.element.symbol for atom in atoms]),
         name=np.array([atom.name for atom in atoms]),
         mass=np.array([atom.element.mass.value_in_unit(unit.dalton) for atom in atoms]),
         residue_name=np.array([atom.residue.name for atom in atoms]),
-        residue_id=np.array([int(atom.residue.id) for atom in atoms]),
-        chain=np.array([atom.residue.chain.id for atom in atoms]),
+        residue_id=residue_id,
+        chain=chain,
         bonds=np.array([[bond[0].index, bond[1].index] for bond in topology.bonds()]).reshape(-1, 2),
     )
+
+
+def _distinct(topology: app.Topology, notes: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Chain and residue number of every atom; a number with insertion codes is several residues'."""
+    atoms = list(topology.atoms())
+    chains = np.array([atom.residue.chain.index for atom in atoms])
+    residues = Residues(
+        chain=np.array([atom.residue.chain.id for atom in atoms]),
+        number=np.array([int(atom.residue.id) for atom in atoms]),
+        name=np.array([atom.residue.name for atom in atoms]),
+        place=np.array([atom.residue.index for atom in atoms]),
+    )
+    names = np.array([atom.name for atom in atoms])
+    return distinct_residues(residues, names, np.flatnonzero(np.diff(chains)) + 1, notes)
