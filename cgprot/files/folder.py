@@ -65,15 +65,25 @@ def _sync_folder(folder: Path) -> None:
 
 
 def check_new(path: Path) -> Path:
-    """Return `path` if nothing is there yet.
+    """Return `path` if nothing is there yet and something may be written there.
 
     Raises
     ------
     UsageError
         if a file or a folder with something in it is there already
+    StorageError
+        if the folder that it would be in is a file, or may not be written to
     """
     path = Path(path)
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+    if os.path.isfile(path):
+        raise UsageError(f"{path}: exists already: choose another -o or remove it")
+    # Asked before the work, not after hours of it. os.path takes what it may not look at for absent.
+    there = next(folder for folder in (path, *path.absolute().parents) if os.path.exists(folder))
+    if not there.is_dir():
+        raise StorageError(f"{there}: is a file, {path} cannot be in it: choose another -o")
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise StorageError(f"{there}: may not be written to: choose another -o or change its permissions")
+    if path.is_dir() and any(path.iterdir()):
         raise UsageError(f"{path}: exists already: choose another -o or remove it")
     return path
 
@@ -94,6 +104,20 @@ def check_new_file(path: Path, suffix: str) -> Path:
     if not path.parent.is_dir():
         raise StorageError(f"{path.parent}: no such folder: create it first")
     return check_new(path)
+
+
+def check_new_with_beads(path: Path, suffix: str) -> Path:
+    """Return `path` if it, and a PSF and a PDB of its name, can be written.
+
+    Raises
+    ------
+    UsageError, StorageError
+        as `check_new_file`, for each of the three
+    """
+    check_new_file(path, suffix)
+    for beside in (".psf", ".pdb"):
+        check_new_file(path.with_suffix(beside), beside)
+    return path
 
 
 def create_folder(path: Path) -> Path:

@@ -165,11 +165,15 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
     form = {"format": MdtrajReader} if frames and all(map(is_mdtraj_path, frames)) else {}
     with _quiet():
         try:
-            return MDAnalysis.Universe(structure, *[str(path) for path in frames], **form)
+            universe = MDAnalysis.Universe(structure, *[str(path) for path in frames], **form)
         except InputError:
             raise
         except Exception as error:  # its parsers raise many types, AttributeError and StopIteration included
             reason = str(error).strip().split("\n")[0] or type(error).__name__
+        else:
+            if hasattr(universe, "trajectory"):
+                return universe
+            raise InputError(f"{topology}: holds no positions: give a PDB, or a trajectory beside it")
         gc.collect()
     names = ", ".join(str(path) for path in (topology, *trajectories))
     raise InputError(f"{names}: MDAnalysis cannot read this ({reason}): check that the files belong together")

@@ -104,6 +104,11 @@ def model_path(name_or_path: str | Path) -> Path:
         if (path / "member_0").is_dir():
             raise UsageError(f"model {name_or_path}: is a committee: give a member, {path / 'member_0'} say")
     names = ", ".join(available_models()) or "none"
+    if Path(name_or_path).is_dir():
+        raise UsageError(
+            f"model {name_or_path}: a folder without {MODEL_FILE}: give that of `cgprot train`, a file, or a "
+            f"name; names available: {names}"
+        )
     raise UsageError(f"model {name_or_path}: no such file, and no such name; names available: {names}")
 
 

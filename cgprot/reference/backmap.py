@@ -13,7 +13,7 @@ from tqdm import tqdm
 from cgprot.beads import BeadSystem, Topology
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dcd import DcdFile
-from cgprot.files.folder import check_new_file
+from cgprot.files.folder import check_new_file, check_new_with_beads
 from cgprot.files.psf import write_atom_psf
 from cgprot.files.sources import read_source
 from cgprot.mapping.build import build_system
@@ -70,7 +70,7 @@ def backmap(path: Path, output: Path, workers: int = 1, every: int = 1) -> list[
     for option, value in (("workers", workers), ("every", every)):
         if value < 1:
             raise UsageError(f"--{option} {value}: must be 1 or more")
-    check_new_file(output, ".dcd")
+    check_new_with_beads(output, ".dcd")
     replicas = read_source(path)
     if not all(replica.system.has_beads_of(replicas[0].system) for replica in replicas):
         raise InputError(f"{path}: holds several proteins: give a dataset of one")

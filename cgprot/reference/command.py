@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cgprot.errors import UsageError
-from cgprot.files.folder import check_new_file
+from cgprot.files.folder import check_new_file, check_new_with_beads
 from cgprot.files.mdcath import is_mdcath_path
 from cgprot.files.mdtraj_hdf5 import is_mdtraj_path
 from cgprot.mapping.rules import MappingRules
@@ -76,8 +76,7 @@ def check_new_dataset(output: Path, name: str | None = None) -> Path:
     UsageError, StorageError
         if one of the three files is there already, the suffix is not .h5, or the name has a "/"
     """
-    for suffix in (".h5", ".psf", ".pdb"):
-        check_new_file(output if suffix == ".h5" else output.with_suffix(suffix), suffix)
+    check_new_with_beads(output, ".h5")
     if name is not None and ("/" in name or name.strip(". ") == ""):
         raise UsageError(f"--name {name}: must be a plain name without '/'")
     return output

@@ -40,6 +40,8 @@ def load_start(path: Path, mapping: str) -> BeadFrames:
     path = Path(path)
     if path.is_dir():
         return _last_frames(path)
+    if path.suffix in (".psf", *HDF5_SUFFIXES):
+        raise InputError(f"{path}: no structure: give a PDB, and frames of it with --start-frames")
     psf = path.with_suffix(".psf")
     if psf.is_file() and _holds_beads(psf):
         system = read_psf(psf)

@@ -1,6 +1,7 @@
 """`cgprot simulate`: dynamics with a trained model."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from cgprot.errors import UsageError
@@ -97,7 +98,7 @@ def run(options) -> None:
             raise UsageError("--resume RUN goes on with the run's own options: give nothing but --time-ps")
         resume_run(options.resume, options.time_ps)
         if is_first():
-            print(f"{options.resume}: done; look at it with: cgprot analyse {options.resume} -o REPORT")
+            _tell_done(options.resume)
         return
     beginning = _beginning(options)
     minimise = options.minimise
@@ -113,7 +114,11 @@ def run(options) -> None:
         options.device or "cpu",
     )
     if is_first():
-        print(f"{options.output}: done; look at it with: cgprot analyse {options.output} -o REPORT")
+        _tell_done(options.output)
+
+
+def _tell_done(folder: Path) -> None:
+    print(f"{folder}: done; look at it with: cgprot analyse {shlex.quote(str(folder))} -o REPORT")
 
 
 def _beginning(options):

@@ -7,7 +7,7 @@ from openmm import app
 
 from cgprot.errors import InputError, StorageError
 from cgprot.files.topology import bonds_by_distance
-from cgprot.files.universe import AtomSource, read_positions
+from cgprot.files.universe import AtomSource, open_universe, read_positions
 
 
 def pairs(bonds) -> set[tuple[int, int]]:
@@ -124,3 +124,8 @@ def test_a_trajectory_that_ends_within_a_frame_is_refused(examples, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="ends within frame 3 of 3"):
         read_positions(examples / "chignolin.pdb", path)
+
+
+def test_a_topology_alone_holds_no_positions(examples):
+    with pytest.raises(InputError, match=r"chignolin_300K\.psf: holds no positions"):
+        open_universe(examples / "chignolin_300K.psf", [])

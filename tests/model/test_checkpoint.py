@@ -6,7 +6,14 @@ import torch
 
 from cgprot.errors import InputError, UsageError
 from cgprot.model import checkpoint
-from cgprot.model.checkpoint import check_mapping, load_model, load_tensors, save_model, save_tensors
+from cgprot.model.checkpoint import (
+    check_mapping,
+    load_model,
+    load_tensors,
+    model_path,
+    save_model,
+    save_tensors,
+)
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import ModelConfig, Potential
 
@@ -93,3 +100,8 @@ def test_a_disk_that_refuses_is_no_unexpected_error(tmp_path):
     """safetensors' own writer has an error of its own for it, which no caller expects."""
     with pytest.raises(OSError, match="Is a directory"):
         save_tensors(tmp_path, {"x": torch.zeros(100)}, {})
+
+
+def test_a_folder_without_a_model_is_told_from_none(tmp_path):
+    with pytest.raises(UsageError, match=r"a folder without model\.safetensors"):
+        model_path(tmp_path)

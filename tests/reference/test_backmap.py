@@ -53,6 +53,13 @@ def test_heavy_atoms_are_unmoved_to_the_last_bit(dataset, written, chignolin):
     np.testing.assert_array_equal(positions[:, heavy], chignolin.positions.astype(np.float32))
 
 
+def test_a_topology_that_is_there_is_not_overwritten(dataset, tmp_path, capsys):
+    (tmp_path / "system.psf").write_text("precious")
+    assert main(["backmap", str(dataset), "-o", str(tmp_path / "system.dcd")]) == 2
+    assert "system.psf: exists already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["system.psf"]
+
+
 def test_double_precision_frames_are_unmoved_too(chignolin, tmp_path):
     structure = all_atom_structure(chignolin.system, chignolin.positions[0], tmp_path)
     frames = chignolin.positions[:2] + 1e-13

@@ -46,7 +46,7 @@ def test_a_missing_side_chain_atom_is_built_and_told(examples, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
-    "place, number",
+    ("place", "number"),
     [("A   1A", 2), ("A   1 ", 1)],  # an insertion code; a second chain of the same letter and number
 )
 def test_residues_of_one_number_and_name_stay_two(examples, tmp_path, capsys, place, number):
@@ -54,13 +54,15 @@ def test_residues_of_one_number_and_name_stay_two(examples, tmp_path, capsys, pl
     again = [line[:21] + place + line[27:] if line[22:26] == "   2" else line for line in lines]
     if number == 1:  # both tyrosines, each the only residue of its chain
         first = [line for line in lines if line[22:26] == "   1"]
-        again = [*first, "TER\n", *[f"{line[:30]}{float(line[30:38]) + 30:8.3f}{line[38:]}" for line in first]]
+        far = [f"{line[:30]}{float(line[30:38]) + 30:8.3f}{line[38:]}" for line in first]
+        again = [*first, "TER\n", *far]
     path = tmp_path / "again.pdb"
     path.write_text("".join(again))
     system = build_system(topology_of(load_structure(path).topology), load_rules("heavy"))
     alpha = system.bead_name == "CA"
     places = list(zip(system.chain[alpha].tolist(), system.residue_id[alpha].tolist(), strict=True))
-    assert len(set(places)) == len(places) and system.residue_index[-1] + 1 == len(places)
+    assert len(set(places)) == len(places)
+    assert system.residue_index[-1] + 1 == len(places)
     assert ("B", 1) in places if number == 1 else len(peptide_bonds(system)) == 9
     assert "residues of one number" in capsys.readouterr().err
 

@@ -74,6 +74,12 @@ def test_mmcif_is_the_same_start(examples, tmp_path):
     np.testing.assert_allclose(cif.positions, start.positions, atol=2e-3)
 
 
+@pytest.mark.parametrize("name", ["chignolin_300K.psf", "chignolin_300K.h5"])
+def test_a_file_without_a_structure_is_said_to_be_none(examples, name):
+    with pytest.raises(InputError, match="no structure: give a PDB"):
+        load_start(examples / name, "heavy")
+
+
 def test_a_disulfide_is_a_bond(tmp_path):
     """Two cysteines laid side by side, their sulfurs 2.05 Å apart."""
     from openmm import app, unit
