@@ -171,12 +171,18 @@ def open_universe(topology: Path, trajectories: list[Path]) -> MDAnalysis.Univer
         except Exception as error:  # its parsers raise many types, AttributeError and StopIteration included
             reason = str(error).strip().split("\n")[0] or type(error).__name__
         else:
-            if hasattr(universe, "trajectory"):
-                return universe
-            raise InputError(f"{topology}: holds no positions: give a PDB, or a trajectory beside it")
+            _refuse_unusable(topology, universe)
+            return universe
         gc.collect()
     names = ", ".join(str(path) for path in (topology, *trajectories))
     raise InputError(f"{names}: MDAnalysis cannot read this ({reason}): check that the files belong together")
+
+
+def _refuse_unusable(topology: Path, universe: MDAnalysis.Universe) -> None:
+    if not hasattr(universe, "trajectory"):
+        raise InputError(f"{topology}: holds no positions: give a PDB, or a trajectory beside it")
+    if not (hasattr(universe.atoms, "names") and hasattr(universe.atoms, "resnames")):
+        raise InputError(f"{topology}: names no atoms or residues: give a topology (PDB, PSF) first")
 
 
 def read_positions(topology: Path, trajectory: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from cgprot.mapping.project import LinearMap
 _RIGID_SCATTER = 0.01
 _REACH = 4  # bonds from the bead to the last atom whose force may enter
 _FOLDS = 5
+FEWEST_FRAMES = 4 * _FOLDS  # to find an optimal map on
 _RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
@@ -71,9 +72,9 @@ def optimal_force_map(
     InputError
         if there are too few frames to validate on
     """
-    if len(forces) < 4 * _FOLDS:
+    if len(forces) < FEWEST_FRAMES:
         raise InputError(
-            f"{len(forces)} frames: an optimal force map needs {4 * _FOLDS} or more: use force = sum"
+            f"{len(forces)} frames: an optimal force map needs {FEWEST_FRAMES} or more: use force = sum"
         )
     rigid = rigid_bonds(positions, bonds)
     blocks = _blocks(bonds, rigid, position_map, plain, forces.shape[1])

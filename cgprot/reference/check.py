@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cgprot.beads import Topology, neighbours_of
+from cgprot.errors import InputError
 from cgprot.files.folder import write_whole
 from cgprot.files.mdcath import MdcathFile, is_mdcath_path
 from cgprot.files.periodic import Bonded
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
-from cgprot.mapping.forcemaps import optimal_force_map, rigid_bonds
+from cgprot.mapping.forcemaps import FEWEST_FRAMES, optimal_force_map, rigid_bonds
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import MappingRules
 from cgprot.reference.frames import plain_maps, refuse_missing_hydrogens, sample_frames
@@ -75,6 +76,11 @@ def check_forces(inputs: list[Path], rules: MappingRules) -> ForceCheck:
     projection = Projection(topology, system, rules)
     maps = plain_maps(topology, rules)
     half = len(positions) // 2
+    if half < FEWEST_FRAMES:
+        raise InputError(
+            f"{len(positions)} frames: the optimal map is found on one half of them and judged on the other: "
+            f"give {2 * FEWEST_FRAMES} or more"
+        )
     best = optimal_force_map(
         positions[:half], forces[:half], topology.bonds, projection.position_map, maps["sum"]
     )

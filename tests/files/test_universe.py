@@ -126,6 +126,11 @@ def test_a_trajectory_that_ends_within_a_frame_is_refused(examples, tmp_path):
         read_positions(examples / "chignolin.pdb", path)
 
 
+def test_a_trajectory_in_the_place_of_the_topology_is_told(examples):
+    with pytest.raises(InputError, match=r"chignolin\.trr: names no atoms or residues: give a topology"):
+        AtomSource(examples / "chignolin.trr", [examples / "chignolin.pdb"])
+
+
 def test_a_topology_alone_holds_no_positions(examples):
     with pytest.raises(InputError, match=r"chignolin_300K\.psf: holds no positions"):
         open_universe(examples / "chignolin_300K.psf", [])

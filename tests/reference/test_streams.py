@@ -292,3 +292,8 @@ def test_check_prints_and_plots(inputs, tmp_path, capsys):
     check = check_forces([inputs[0]], load_rules("ca"))
     assert min(one.excess_noise for one in check.maps) == 0.0
     assert check.n_rigid == 0  # shaken by 0.05 Å
+
+
+def test_a_check_on_few_frames_says_how_many_it_wants(examples):
+    with pytest.raises(InputError, match=r"^4 frames: .* give 40 or more"):
+        check_forces([examples / "chignolin.pdb", examples / "chignolin.trr"], load_rules("heavy"))
