@@ -40,7 +40,8 @@ _PROTONATION_NAMES: dict[str, tuple[str, str]] = {
 # Names of a residue in one protonation state, CHARMM's and AMBER's -> the residue.
 STANDARD_NAMES = {name: residue for name, (residue, _) in _PROTONATION_NAMES.items()}
 STANDARD_NAMES |= {"ASPP": "ASP", "GLUP": "GLU", "LSN": "LYS"}
-_LONGEST_PEPTIDE_BOND = 2.5  # Å; beyond it residues are missing between the two
+# Å; beyond the longest residues are missing between the two, below the shortest the unit is another.
+_SHORTEST_PEPTIDE_BOND, _LONGEST_PEPTIDE_BOND = 0.8, 2.5
 
 
 class Structure(NamedTuple):
@@ -216,6 +217,11 @@ def _refuse_gaps(path: Path, fixer: PDBFixer) -> None:
             if carbon is None or nitrogen is None:
                 continue
             length = np.linalg.norm(positions[carbon] - positions[nitrogen])
+            if length < _SHORTEST_PEPTIDE_BOND:
+                raise InputError(
+                    f"{path}: C of {one.name} {one.id} and N of {two.name} {two.id} are {length:.2f} Å "
+                    "apart: give coordinates in Å, not in nm"
+                )
             if length > _LONGEST_PEPTIDE_BOND:
                 raise InputError(
                     f"{path}: chain {chain.id} is broken between {one.name} {one.id} and {two.name} "

@@ -21,6 +21,7 @@ from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrai
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.spread import is_first, share, together
 from cgprot.simulate.start import load_frames, load_start, start_from_sequence
+from cgprot.simulate.whole import refuse_broken_molecule
 
 
 class _Model(BaseModel):
@@ -103,6 +104,7 @@ def start_run(
         config = _with(config, replicas=len(start))
     refuse_other_number(start, config)
     start, config = _in_box(start, beginning, config)
+    refuse_broken_molecule(start.system, start.positions)  # names its beads, which no model does
     file = model_path(model)
     forces, engine_record = choose_forces(
         engine,

@@ -157,13 +157,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises
     ------
+    StorageError
+        if the file cannot be read
     UsageError
-        if the file cannot be read, or a key is unknown or has an unusable value
+        if it is no TOML, or a key is unknown or has an unusable value
     """
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error.strerror}): check the path")
+    except ValueError as error:
         raise UsageError(f"{path}: cannot be read as TOML ({error}): mend the file")
     if isinstance(content.get("data"), dict):
         content["data"] |= _beside(path, content["data"])

@@ -1,5 +1,6 @@
 """Structures: what is there stays, what is missing is added, what is unknown is refused."""
 
+import MDAnalysis
 import numpy as np
 import pytest
 from openmm import app
@@ -179,6 +180,15 @@ def test_a_chain_with_residues_cut_out_is_refused(examples, tmp_path):
     path = tmp_path / "cut.pdb"
     path.write_text(lines_of(examples / "chignolin.pdb", lambda line: line[22:26].strip() not in ("4", "5")))
     with pytest.raises(InputError, match="chain A is broken between ASP 3 and THR 6"):
+        load_structure(path)
+
+
+def test_coordinates_in_nanometres_are_refused(examples, tmp_path):
+    path = tmp_path / "nm.pdb"
+    structure = MDAnalysis.Universe(examples / "chignolin.pdb").atoms
+    structure.positions /= 10
+    structure.write(path)
+    with pytest.raises(InputError, match=r"C of TYR 1 and N of TYR 2 are 0\.1. Å apart: .* not in nm"):
         load_structure(path)
 
 

@@ -35,6 +35,14 @@ def test_run_goes_on(run):
     assert read_run(run)["config"]["time_ps"] == 0.04
 
 
+def test_beads_that_coincide_are_named_before_the_model_tries_them(run):
+    positions = chain_start().positions[0][[0, 1] * 3]
+    write_pdb(run.parent / "start.pdb", chain_system(), positions)
+    config, model = SimulateConfig(time_ps=0.02, output_every_ps=0.01), str(run.parent / "model.safetensors")
+    with pytest.raises(InputError, match=r"starting frame 0: .* apart without a bond"):
+        start_run(Beginning(run.parent / "start.pdb"), model, config, run.parent / "again", "compressed")
+
+
 @pytest.mark.parametrize("place", [0, -1])
 def test_altered_model_is_named_as_such(run, place):
     model = run.parent / "model.safetensors"

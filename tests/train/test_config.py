@@ -124,6 +124,11 @@ def test_malformed_files_are_refused_in_one_line(path, content, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_is_not_there_is_no_malformed_one(tmp_path):
+    with pytest.raises(StorageError, match=r"none\.toml: cannot be read \(No such file"):
+        load_config(tmp_path / "none.toml")
+
+
 def test_override_of_what_is_no_section_is_refused(path):
     path.write_text('data = "x"')
     with pytest.raises(UsageError, match="data is no section"):
