@@ -116,7 +116,7 @@ def test_failed_write_leaves_both_generations(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("cgprot.simulate.state.save", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(StorageError, match="No space left"):
         write_checkpoint(tmp_path, _checkpoint(3))
     assert [load_checkpoint(tmp_path / name).state.step for name in (CHECKPOINT, PREVIOUS_CHECKPOINT)] == [
