@@ -89,7 +89,7 @@ def test_hydrogen_free_structures_start_a_run_too(call, examples, tmp_path):
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        ("train {tmp}/none.toml -o {out}", 2, "cannot be read"),
+        ("train {tmp}/none.toml -o {out}", 5, "cannot be read"),
         ("train {config}", 2, "give CONFIG.toml and -o RUN"),
         ("train {config} -o {out} --set train.stepz=5", 2, "train.stepz: unknown key"),
         ("train {config} -o {out} --set train.steps=-5", 2, "train.steps"),
