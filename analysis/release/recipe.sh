@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.2-base and heavy-0.4-small again: data, stages of training, frames that a model reaches.
+# Makes trained/heavy-0.2-base and heavy-0.5-small again: data, stages of training, frames that a model reaches.
 # A finished step is skipped, a training or a refinement that was ended on its way goes on. About six hours of a
 # core for the data, four and a half for the base model's trainings, four for the small one's.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
 # The systems are those the shipped weights saw, most of them in the last stage alone; SYSTEMS=systems.txt
-# recipe.sh ... takes all rows instead.
+# recipe.sh ... takes all rows instead. Their stages before the last learnt from labels at the temperatures of the
+# frames, and from no chains of two; which files each saw is in trained/*/data_*.csv.
 # How good the weights are: analysis/validation.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -60,3 +61,15 @@ for part in a b; do
         --temperature 400 --time-ps 12
 done
 done_or_goes_on folded train folded.toml
+# The labels of frames that a model reached anew, at the temperature of all others.
+again() { # folder of a refinement
+    mkdir -p "again/$1"
+    for path in "$1"/round_1/data/*.h5; do
+        name=$(basename "$path" .h5)
+        [ -e "again/$1/$name.h5" ] || cgprot label "$path" --structure "$1/structures/$name.pdb" --name "$name" \
+            --temperature 300 --seed 11 -o "again/$1/$name.h5"
+    done
+}
+for folder in reached reached-2 reached-3a reached-3b; do again "$folder"; done
+pool clean.h5 --thermal --fragments "${held_out[@]/#/-}" again/*/*.h5
+done_or_goes_on clean train clean.toml
