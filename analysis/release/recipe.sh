@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes trained/heavy-0.2-base and heavy-0.5-small again: data, stages of training, frames that a model reaches.
 # A finished step is skipped, a training or a refinement that was ended on its way goes on. About six hours of a
-# core for the data, four and a half for the base model's trainings, four for the small one's.
+# core for the data, four and a half for the base model's trainings, six for the small one's.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
 # The systems are those the shipped weights saw, most of them in the last stage alone; SYSTEMS=systems.txt
 # recipe.sh ... takes all rows instead. Their stages before the last learnt from labels at the temperatures of the
-# frames, and from no chains of two; which files each saw is in trained/*/data_*.csv.
+# frames, and knew no chains of two residues; which files each saw is in trained/*/data_*.csv.
 # How good the weights are: analysis/validation.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
