@@ -18,22 +18,16 @@ from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.files.universe import names_atoms
 from cgprot.reference.forcefield import protein_forcefield
-from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
+from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
 CAPS = {"ACE", "NME", "NMA"}
 # A protonation state as files name it -> the residue, and the name that OpenMM's Modeller has for it.
-_PROTONATION_NAMES: dict[str, tuple[str, str]] = {
-    "HID": ("HIS", "HID"),
+_PROTONATION_NAMES = {name: (residue, name) for name, residue in PROTONATION_STATES.items()} | {
     "HSD": ("HIS", "HID"),
-    "HIE": ("HIS", "HIE"),
     "HSE": ("HIS", "HIE"),
-    "HIP": ("HIS", "HIP"),
     "HSP": ("HIS", "HIP"),
-    "ASH": ("ASP", "ASH"),
-    "GLH": ("GLU", "GLH"),
-    "LYN": ("LYS", "LYN"),
     "CYX": ("CYS", "CYX"),
     "CYM": ("CYS", "CYX"),
 }
