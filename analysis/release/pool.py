@@ -16,12 +16,22 @@ import hashlib
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from cgprot.beads import BeadFrames
 from cgprot.files.dataset import read_dataset, write_dataset
 
 HEADER = ("system", "source", "kind", "temperatures_K", "frames", "beads", "sha256")
 KINDS = {"sampled": "", "displaced": "_displaced", "stretched": "_stretched", "twisted": "_twisted"}
+
+
+class Labelled(NamedTuple):
+    """A dataset of labelled frames, and what the manifest says of it."""
+
+    system: str
+    source: str
+    kind: str
+    path: Path
 
 
 def chosen_systems(rows: list[list[str]], choice: list[str], fragments: bool) -> dict[str, str]:
@@ -51,10 +61,10 @@ def is_thermal(name: str, source: str, kind: str) -> bool:
     return kind in ("sampled", "twisted") or (kind == "displaced" and single_residue)
 
 
-def labelled(folder: Path, systems: dict[str, str], thermal: bool) -> list[tuple[str, str, str, Path]]:
-    """Name, source, kind and dataset of all that is there of the systems."""
+def labelled(folder: Path, systems: dict[str, str], thermal: bool) -> list[Labelled]:
+    """All that is there of the systems."""
     return [
-        (name, source, kind, path)
+        Labelled(name, source, kind, path)
         for name, source in systems.items()
         for kind, suffix in KINDS.items()
         if not thermal or is_thermal(name, source, kind)
@@ -62,15 +72,17 @@ def labelled(folder: Path, systems: dict[str, str], thermal: bool) -> list[tuple
     ]
 
 
-def reached(rows: list[list[str]], choice: list[str]) -> list[tuple[str, str, str, Path]]:
+def reached(rows: list[list[str]], choice: list[str]) -> list[Labelled]:
     """The same of the datasets named; what is no row of systems.txt has its sequence for a name."""
     paths = [Path(word) for word in choice if word.endswith(".h5")]
     sequences = [[path.stem, path.stem] for path in paths if path.stem.startswith("ACE-")]
     systems = chosen_systems(rows + sequences, choice, fragments=True)
-    return [(path.stem, systems[path.stem], "reached", path) for path in paths if path.stem in systems]
+    return [
+        Labelled(path.stem, systems[path.stem], "reached", path) for path in paths if path.stem in systems
+    ]
 
 
-def pool(datasets: list[tuple[str, str, str, Path]]) -> tuple[dict[str, BeadFrames], list[tuple]]:
+def pool(datasets: list[Labelled]) -> tuple[dict[str, BeadFrames], list[tuple]]:
     """All frames, the trajectories of one system as its replicas 0, 1, ...; and the rows of the manifest."""
     entries, manifest = {}, []
     replicas: Counter[str] = Counter()
