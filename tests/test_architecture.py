@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "cgprot"
 FLOORS = [
-    {"units", "errors", "shipped"},
+    {"units", "errors", "shipped", "compiled"},
     {"beads"},
     {"model", "files", "mapping"},
     {"train", "engine", "analyse", "reference"},

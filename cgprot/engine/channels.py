@@ -14,15 +14,13 @@ import numba
 import numpy as np
 from numba.extending import overload, register_jitable
 
+from cgprot.compiled import kernel
 from cgprot.engine.arithmetic import dot, fma
 
 SQRT2, SQRT3, SQRT6 = math.sqrt(2), math.sqrt(3), math.sqrt(6)
 WIDTH = 16  # channels are padded to a multiple of this
 EPSILON = 1e-5  # of torch.nn.LayerNorm
 FIRST = (0, 1, 4, 9)  # the coefficients of I, A and S begin here
-
-# No fast mathematics, see `cgprot.engine.arithmetic`.
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 def sigmoid(x):

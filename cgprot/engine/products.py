@@ -10,6 +10,7 @@ import numba
 from llvmlite import ir
 from numba.extending import intrinsic
 
+from cgprot.compiled import kernel
 from cgprot.engine.arithmetic import everywhere, load_vector, vector_fma
 
 WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
@@ -85,7 +86,7 @@ narrow_tile = _tile(TILE_ROWS, 1)
 single_tile = _tile(1, 1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def multiply(n_rows, rows, row_0, row_step, matrix, out, out_0, out_step):
     """out = rows @ matrix.
 

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from cgprot.beads import bond_graph
+from cgprot.compiled import kernel
 
 FAULTS = ("not finite", "beyond 1e5 Å", "all zeros")
 _NOT_FINITE, _FAR, _ZERO, _SPLIT = 1, 2, 3, 4
@@ -113,7 +113,7 @@ def _gather_molecules(
             whole[:, atoms] -= np.einsum("fi,fij->fj", images, boxes)[:, None]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _inspect(x, parent, code):  # (F, 3 N), (N,) where an atom's coordinates and its parent's begin, (F,)
     for frame in range(x.shape[0]):
         at = x[frame]
@@ -137,7 +137,7 @@ def _inspect(x, parent, code):  # (F, 3 N), (N,) where an atom's coordinates and
             code[frame] = _SPLIT
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _follow_bonds(x, order, parent, boxes, inverse):  # (F, N, 3), (N,), (N,), (F, 3, 3) twice
     for frame in range(x.shape[0]):
         for i in order:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from cgprot.beads import BeadSystem, Topology
+from cgprot.compiled import kernel
 from cgprot.errors import InputError
 from cgprot.mapping.build import owners
 from cgprot.mapping.rules import ForceMap, MappingRules
@@ -186,7 +186,7 @@ def _refuse_not_finite(array: np.ndarray) -> None:
 # it counts from the end, which doubles the speed.
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _pick(values, first, out):  # (F, 3 A), (B,) -> (F, 3 B)
     x = y = z = values.dtype.type(0)
     for frame in range(values.shape[0]):
@@ -200,7 +200,7 @@ def _pick(values, first, out):  # (F, 3 A), (B,) -> (F, 3 B)
     return x + y + z
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add(values, start, first, out):  # (F, 3 A), rows of a sparse matrix of ones -> (F, 3 B)
     sum_x = sum_y = sum_z = values.dtype.type(0)
     for frame in range(values.shape[0]):
@@ -220,7 +220,7 @@ def _add(values, start, first, out):  # (F, 3 A), rows of a sparse matrix of one
     return sum_x + sum_y + sum_z
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _combine(values, start, first, weight, out):  # the same with weights
     sum_x = sum_y = sum_z = 0.0
     for frame in range(values.shape[0]):

@@ -11,16 +11,16 @@ Every kernel fills the rows [first, last) of its last argument, each by itself.
 
 import math
 
-from cgprot.model.kernels import kernel, store_rows
+from cgprot.compiled import kernel
+from cgprot.model.kernels import store_rows
 from cgprot.model.lanes import LANES, constant, fma, load, store
 
 ROOT_2, ROOT_3, ROOT_6 = 1 / math.sqrt(2), 1 / math.sqrt(3), 1 / math.sqrt(6)
 
 
 @kernel
-def load_matrix(X, place, transposed):
-    """The nine entries, row by row; sixteen channels."""
-    C = X.shape[2]
+def load_matrix(X, place, C, transposed):
+    """The nine entries, row by row; sixteen channels of C."""
     half, sixth = constant(X, ROOT_2), constant(X, ROOT_6)
     trace, last = constant(X, ROOT_3) * load(X, place), sixth * load(X, place + 8 * C)
     turn = constant(X, -ROOT_2 if transposed else ROOT_2)
@@ -32,18 +32,16 @@ def load_matrix(X, place, transposed):
 
 
 @kernel
-def store_matrix(out, place, m):
-    """The coefficients of a matrix given by its nine entries."""
-    C = out.shape[2]
-    half, sixth = constant(out, ROOT_2), constant(out, ROOT_6)
+def coefficients(like, m):
+    """The coefficients of a matrix given by its nine entries, in the precision of the array `like`."""
+    half, sixth = constant(like, ROOT_2), constant(like, ROOT_6)
     sides = m[0] + m[4]
-    store_rows(
-        out, place, C,
-        constant(out, ROOT_3) * (sides + m[8]),
+    return (
+        constant(like, ROOT_3) * (sides + m[8]),
         *(half * (m[7] - m[5]), half * (m[2] - m[6]), half * (m[3] - m[1])),
         *(half * (m[1] + m[3]), half * (m[5] + m[7]), half * (m[2] + m[6])),
         *(half * (m[0] - m[4]), sixth * (m[8] + m[8] - sides)),
-    )  # fmt: skip
+    )
 
 
 @kernel
@@ -63,13 +61,23 @@ def times(x, y):
 
 
 @kernel
+def plus(x, y):
+    """The sum of two tuples of nine."""
+    return (
+        *(x[0] + y[0], x[1] + y[1], x[2] + y[2]),
+        *(x[3] + y[3], x[4] + y[4], x[5] + y[5]),
+        *(x[6] + y[6], x[7] + y[7], x[8] + y[8]),
+    )
+
+
+@kernel
 def multiply(first, last, transpose_X, transpose_Y, X, Y, out):
     """out_i = X_i Y_i, or with either factor transposed."""
     C = out.shape[2]
     for i in range(first, last):
         for place in range(9 * C * i, 9 * C * i + C, LANES):
-            x, y = load_matrix(X, place, transpose_X), load_matrix(Y, place, transpose_Y)
-            store_matrix(out, place, times(x, y))
+            x, y = load_matrix(X, place, C, transpose_X), load_matrix(Y, place, C, transpose_Y)
+            store_rows(out, place, C, coefficients(out, times(x, y)))
 
 
 @kernel
@@ -78,14 +86,8 @@ def anticommute(first, last, transpose_Y, X, Y, out):
     C = out.shape[2]
     for i in range(first, last):
         for place in range(9 * C * i, 9 * C * i + C, LANES):
-            x, y = load_matrix(X, place, False), load_matrix(Y, place, transpose_Y)
-            a, b = times(x, y), times(y, x)
-            both = (
-                *(a[0] + b[0], a[1] + b[1], a[2] + b[2]),
-                *(a[3] + b[3], a[4] + b[4], a[5] + b[5]),
-                *(a[6] + b[6], a[7] + b[7], a[8] + b[8]),
-            )
-            store_matrix(out, place, both)
+            x, y = load_matrix(X, place, C, False), load_matrix(Y, place, C, transpose_Y)
+            store_rows(out, place, C, coefficients(out, plus(times(x, y), times(y, x))))
 
 
 @kernel

@@ -14,15 +14,13 @@ beads are run through for sixteen channels at a time, so that what they need of 
 # An intrinsic is called without the context that its definition takes.
 # mypy: disable-error-code="call-arg, var-annotated"
 
-import numba
 import numpy as np
 
+from cgprot.compiled import kernel
 from cgprot.model.lanes import LANES, constant, everywhere, fma, load, store, total
 
 PART = np.array([0, 1, 1, 1, 2, 2, 2, 2, 2])  # the irreducible part that each coefficient belongs to
 PARITY = np.array([1, -1, -1, -1, 1, 1, 1, 1, 1], dtype=np.float32)  # seen from the other end
-
-kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
 @kernel
@@ -59,21 +57,31 @@ def send_features(first, last, start, sender, pair, row, weight, table, features
                 o6 = fma(S, load(features, x + 6 * C), o6)
                 o7 = fma(S, load(features, x + 7 * C), o7)
                 o8 = fma(S, load(features, x + 8 * C), o8)
-            store_rows(out, 9 * C * i + c, C, o0, o1, o2, o3, o4, o5, o6, o7, o8)
+            store_rows(out, 9 * C * i + c, C, (o0, o1, o2, o3, o4, o5, o6, o7, o8))
 
 
 @kernel
-def store_rows(out, place, C, o0, o1, o2, o3, o4, o5, o6, o7, o8):
-    """The nine coefficients of a bead."""
-    store(out, place, o0)
-    store(out, place + C, o1)
-    store(out, place + 2 * C, o2)
-    store(out, place + 3 * C, o3)
-    store(out, place + 4 * C, o4)
-    store(out, place + 5 * C, o5)
-    store(out, place + 6 * C, o6)
-    store(out, place + 7 * C, o7)
-    store(out, place + 8 * C, o8)
+def load_rows(X, place, C):
+    """The nine coefficients of a bead; sixteen channels of C."""
+    return (
+        *(load(X, place), load(X, place + C), load(X, place + 2 * C)),
+        *(load(X, place + 3 * C), load(X, place + 4 * C), load(X, place + 5 * C)),
+        *(load(X, place + 6 * C), load(X, place + 7 * C), load(X, place + 8 * C)),
+    )
+
+
+@kernel
+def store_rows(out, place, C, x):
+    """The nine coefficients of a bead become x; sixteen channels of C."""
+    store(out, place, x[0])
+    store(out, place + C, x[1])
+    store(out, place + 2 * C, x[2])
+    store(out, place + 3 * C, x[3])
+    store(out, place + 4 * C, x[4])
+    store(out, place + 5 * C, x[5])
+    store(out, place + 6 * C, x[6])
+    store(out, place + 7 * C, x[7])
+    store(out, place + 8 * C, x[8])
 
 
 @kernel
@@ -169,7 +177,7 @@ def embed_features(first, last, start, sender, pair, forward, row, harmonics, we
                 o6 = fma(S, everywhere(harmonics, y + 6), o6)
                 o7 = fma(S, everywhere(harmonics, y + 7), o7)
                 o8 = fma(S, everywhere(harmonics, y + 8), o8)
-            store_rows(out, 9 * C * i + c, C, o0, o1, o2, o3, o4, o5, o6, o7, o8)
+            store_rows(out, 9 * C * i + c, C, (o0, o1, o2, o3, o4, o5, o6, o7, o8))
 
 
 @kernel

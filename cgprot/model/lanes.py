@@ -139,7 +139,7 @@ def _place(context, builder, signature, values):
 
 
 def _arithmetic(symbol, instruction: str) -> None:
-    """Let numba know a + b, a - b or a * b of this type."""
+    """Let numba know a + b, a += b, a - b, a * b or a / b of this type."""
 
     @type_callable(symbol)
     def _type(context):
@@ -151,5 +151,7 @@ def _arithmetic(symbol, instruction: str) -> None:
 
 
 _arithmetic(operator.add, "fadd")
+_arithmetic(operator.iadd, "fadd")
 _arithmetic(operator.sub, "fsub")
 _arithmetic(operator.mul, "fmul")
+_arithmetic(operator.truediv, "fdiv")

@@ -7,13 +7,11 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-import numba
 import numpy as np
 
+from cgprot.compiled import kernel
 from cgprot.simulate.schemes import Coefficients
 from cgprot.units import ENERGY_TO_MASS_VELOCITY_SQUARED
-
-_kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 # Typed, since Numba makes a float of uint64 and a plain integer.
 _MULTIPLIER_0, _MULTIPLIER_2 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -24,7 +22,7 @@ _BEADS_WORTH_A_THREAD = 1000
 _TURN, _GRAIN = 2.0 * math.pi, 2.0**-32
 
 
-@_kernel
+@kernel
 def philox(c0, c1, c2, c3, k0, k1):
     """Ten rounds on one block; every argument and result a 32-bit word in a uint64."""
     for _ in range(10):
@@ -34,12 +32,12 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@_kernel
+@kernel
 def _uniform(word):
     return (np.float64(word) + 0.5) * _GRAIN
 
 
-@_kernel
+@kernel
 def _normals(step, replica, bead, seed):
     w0, w1, w2, w3 = philox(bead, step & _WORD, step >> _HALF_WORD, replica, seed & _WORD, seed >> _HALF_WORD)
     near, far = math.sqrt(-2.0 * math.log(_uniform(w0))), math.sqrt(-2.0 * math.log(_uniform(w1)))
@@ -47,7 +45,7 @@ def _normals(step, replica, bead, seed):
     return near * math.cos(angle), near * math.sin(angle), far * math.cos(_TURN * _uniform(w3))
 
 
-@_kernel
+@kernel
 def advance(
     replicas_here, positions, velocities, forces, new_positions, new_velocities, mass,
     stride, damping, thermal, seed, replicas, step,

@@ -5,16 +5,13 @@ Comparisons are written so that nan fails every one of them.
 
 import math
 
-import numba
-
+from cgprot.compiled import kernel
 from cgprot.units import BOLTZMANN, ENERGY_TO_MASS_VELOCITY_SQUARED
-
-_kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 SANE, POSITION, BOND, FORCE, ENERGY, CHIRALITY, PEPTIDE, TEMPERATURE = range(8)
 
 
-@_kernel
+@kernel
 def inspect(
     positions, velocities, energy, forces, running, mass, bonds, length, centres, handedness,
     omegas, cis, longest_change, largest_force, cis_below, hottest, kind, place, value,
@@ -61,7 +58,7 @@ def inspect(
                 kind[r], place[r] = SANE, -1
 
 
-@_kernel
+@kernel
 def _infinite_bead(x):
     for bead in range(len(x)):
         for i in range(3):
@@ -70,7 +67,7 @@ def _infinite_bead(x):
     return -1, 0.0
 
 
-@_kernel
+@kernel
 def _worst_bond(x, bonds, length, longest_change):
     worst, place = longest_change, -1
     for bond in range(len(bonds)):
@@ -80,7 +77,7 @@ def _worst_bond(x, bonds, length, longest_change):
     return place, worst
 
 
-@_kernel
+@kernel
 def _worst_force(forces, largest):
     worst, place = largest * largest, -1
     for bead in range(len(forces)):
@@ -93,7 +90,7 @@ def _worst_force(forces, largest):
     return place, math.sqrt(worst)
 
 
-@_kernel
+@kernel
 def _inverted_centre(x, centres, handedness):
     for k in range(len(centres)):
         centre, one, two, three = centres[k]
@@ -103,7 +100,7 @@ def _inverted_centre(x, centres, handedness):
     return -1, 0.0
 
 
-@_kernel
+@kernel
 def _turned_peptide(x, omegas, cis, cis_below):
     for k in range(len(omegas)):
         omega = _dihedral(x, omegas[k])
@@ -112,7 +109,7 @@ def _turned_peptide(x, omegas, cis, cis_below):
     return -1, 0.0
 
 
-@_kernel
+@kernel
 def _dihedral(x, beads):
     """Degrees, IUPAC sign."""
     a, b, c = _minus(x, beads[1], beads[0]), _minus(x, beads[2], beads[1]), _minus(x, beads[3], beads[2])
@@ -120,7 +117,7 @@ def _dihedral(x, beads):
     return math.degrees(math.atan2(_dot(a, m) * math.sqrt(_squared(b)), _dot(n, m)))
 
 
-@_kernel
+@kernel
 def _temperature(velocities, mass):
     twice = 0.0
     for bead in range(len(mass)):
@@ -129,21 +126,21 @@ def _temperature(velocities, mass):
     return twice / (ENERGY_TO_MASS_VELOCITY_SQUARED * 3 * len(mass) * BOLTZMANN)
 
 
-@_kernel
+@kernel
 def _minus(x, end, start):
     return x[end, 0] - x[start, 0], x[end, 1] - x[start, 1], x[end, 2] - x[start, 2]
 
 
-@_kernel
+@kernel
 def _cross(a, b):
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-@_kernel
+@kernel
 def _dot(a, b):
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@_kernel
+@kernel
 def _squared(a):
     return _dot(a, a)
