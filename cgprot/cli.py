@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             # What third-party readers warn of is checked here and refused in words of our own.
             warnings.simplefilter("ignore")
-            return options.handler(options) or 0
+            code = options.handler(options) or 0
+            sys.stdout.flush()  # at the interpreter's end a closed pipe could not be answered
+            return code
     except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

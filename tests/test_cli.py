@@ -1,6 +1,7 @@
 """The verbs as a user types them: what comes out, and how a wrong call ends."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -100,9 +101,13 @@ def test_an_unexpected_failure_is_one_line_too(call, monkeypatch, tmp_path, exam
         call(*line)
 
 
-def test_a_closed_pipe_is_no_failure(chignolin, tmp_path):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_no_failure(chignolin, tmp_path, unbuffered):
     write_dataset(tmp_path / "few.h5", {"chignolin/300/0": chignolin})
     command = [sys.executable, "-m", "cgprot", "evaluate", "heavy-demo", str(tmp_path / "few.h5")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     process.stdout.close()
     assert (process.wait(60), process.stderr.read()) == (0, "")
