@@ -104,14 +104,17 @@ def check_one_mapping(entries: Mapping[str, BeadFrames]) -> None:
 
 
 def shared_proteins(training: Mapping[str, BeadFrames], validation: Mapping[str, BeadFrames]) -> list[str]:
-    """Entries of the validation data whose protein, by beads and residues, is in the training data too."""
+    """Entries of the validation data whose protein, by beads and bonds, is in the training data too.
+
+    Names are no help: the same histidine is HIE in one force field and HSE in another.
+    """
     known = {_protein(frames) for frames in training.values()}
     return [key for key, frames in validation.items() if _protein(frames) in known]
 
 
-def _protein(frames: BeadFrames) -> tuple[bytes, tuple[str, ...]]:
-    system = frames.system
-    return np.asarray(system.bead_type, dtype=np.int64).tobytes(), tuple(map(str, system.residue_name))
+def _protein(frames: BeadFrames) -> tuple[bytes, frozenset[tuple[int, ...]]]:
+    types = np.asarray(frames.system.bead_type, dtype=np.int64)
+    return types.tobytes(), frozenset(map(tuple, np.sort(frames.system.bonds, axis=1).tolist()))
 
 
 def prepare_frames(

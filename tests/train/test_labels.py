@@ -166,9 +166,17 @@ def test_score_with_forces_alone_is_their_rmse():
 
 def test_shared_proteins_are_told_and_recorded(tmp_path, capsys):
     springs.write_springs(tmp_path)
-    other = {"other/300/0": springs.spring_frames(3, 0, n_beads=4), "same/300/0": springs.spring_frames(3, 4)}
+    same, renamed = springs.spring_frames(3, 4), springs.spring_frames(3, 5)
+    names = np.array(["HSE"] * renamed.system.n_beads)
+    other = {
+        "other/300/0": springs.spring_frames(3, 0, n_beads=4),
+        "renamed/300/0": dataclasses.replace(
+            renamed, system=dataclasses.replace(renamed.system, residue_name=names)
+        ),
+        "same/300/0": same,
+    }
     write_dataset(tmp_path / "validation.h5", other)
-    assert prepare_data(springs.run_config(tmp_path)).shared == ["same/300/0"]
+    assert prepare_data(springs.run_config(tmp_path)).shared == ["renamed/300/0", "same/300/0"]
     run = loop.train(springs.run_config(tmp_path, steps=1), tmp_path / "run")
     (line,) = capsys.readouterr().err.splitlines()
     assert "same/300/0" in line
