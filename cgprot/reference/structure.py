@@ -67,7 +67,7 @@ def load_structure(path: Path) -> Structure:
         fixer = PDBFixer(filename=str(path))
         names = _names_in_file(path)
     except Exception as error:  # PDBFixer and OpenMM raise many types, AttributeError included
-        reason = _first_line(error) if names_atoms(path) else "no atoms in it"
+        reason = f"{_first_line(error)}{_torn_line(path)}" if names_atoms(path) else "no atoms in it"
         raise InputError(f"{path}: not a PDB or mmCIF structure ({reason}): check the file")
     _tell_alternatives(path)
     _refuse_unknown(path, fixer)
@@ -107,6 +107,17 @@ def structure_from_sequence(sequence: str) -> Structure:
     ends = f"N-terminus {'capped' if capped[0] else 'NH3+'}, C-terminus {'capped' if capped[1] else 'COO-'}"
     print(f"--sequence: {'-'.join(names)}: residues {len(names) - sum(capped)}, {ends}", file=sys.stderr)
     return Structure(modeller.topology, _angstrom(modeller.positions))
+
+
+def _torn_line(path: Path) -> str:
+    """Where the first atom of a PDB file stands whose coordinates are no numbers, if there is one."""
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+        if line.startswith(("ATOM  ", "HETATM")) and path.suffix.lower() in (".pdb", ".ent"):
+            try:
+                [float(line[first : first + 8]) for first in (30, 38, 46)]
+            except ValueError:
+                return f", line {number}"
+    return ""
 
 
 def _first_line(error: Exception) -> str:

@@ -90,6 +90,7 @@ def test_models_and_alternate_locations_that_are_left_out_are_told(examples, tmp
     [
         ("PRO A   4", "XYZ A   4", InputError, "unknown residue XYZ 4 in chain A"),
         ("   5.136  -0.305", "     nan  -0.305", InputError, "N of TYR 1 is not finite"),
+        ("   5.136  -0.305", "   5.1x6  -0.305", InputError, r"not a PDB or mmCIF .*5\.1x6.*, line \d+\)"),
         ("ATOM", "#TOM", InputError, "not a PDB or mmCIF"),
     ],
 )
