@@ -11,7 +11,6 @@ A dataset is its own source file for torchmd-net: its groups carry the attribute
 class filters by.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +20,7 @@ import numpy as np
 
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError, StorageError
+from cgprot.files.folder import partial_of, settle
 from cgprot.units import ANGSTROM_PER_NM
 
 LAYOUT = "mdcath-dataset-noh"
@@ -67,7 +67,7 @@ class DatasetWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = Path(path)
-        self._partial = self._path.with_name(self._path.name + ".partial")
+        self._partial = partial_of(self._path)
         try:
             self.file = h5py.File(self._partial, "w")
         except OSError as error:
@@ -83,9 +83,7 @@ class DatasetWriter:
         try:
             self.file.close()
             if error is None:
-                with open(self._partial, "rb+") as stream:
-                    os.fsync(stream.fileno())
-                os.replace(self._partial, self._path)
+                settle(self._partial, self._path)
         except OSError as refusal:
             error = refusal
         if error is not None:

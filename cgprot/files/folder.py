@@ -25,16 +25,26 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         if the disk refuses; `path` is then as it was
     """
     path = Path(path)
-    temporary = path.with_name(path.name + ".partial")
+    temporary = partial_of(path)
     try:
         write(temporary)
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        settle(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StorageError(f"{path}: could not be written ({error}): free space or choose another place")
+
+
+def partial_of(path: Path) -> Path:
+    """Where a file grows until it is whole."""
+    return path.with_name(path.name + ".partial")
+
+
+def settle(temporary: Path, path: Path) -> None:
+    """Bring a whole file to the disk, then give it its name, in a way that outlives a power cut."""
+    with open(temporary, "rb+") as stream:
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,12 +1,12 @@
 """All-atom trajectories with forces as GROMACS TRR: appended frame by frame, read everywhere."""
 
-import os
 import warnings
 from pathlib import Path
 
 import MDAnalysis
 import numpy as np
 
+from cgprot.files.folder import partial_of, settle
 from cgprot.units import FORCE_FROM_MDANALYSIS
 
 
@@ -21,7 +21,7 @@ class ForceTrajectory:
 
     def __init__(self, path: Path, n_atoms: int) -> None:
         self._path = Path(path)
-        self._partial = self._path.with_name(self._path.name + ".partial")
+        self._partial = partial_of(self._path)
         self._universe = MDAnalysis.Universe.empty(n_atoms, trajectory=True, forces=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no box: there is none in implicit solvent
@@ -40,6 +40,4 @@ class ForceTrajectory:
     def close(self) -> None:
         """Finish the file and give it its name."""
         self._writer.close()
-        with open(self._partial, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(self._partial, self._path)
+        settle(self._partial, self._path)
