@@ -1,6 +1,6 @@
 """The data that flows through cgprot: what the atoms are, what the beads are, where they are."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -10,6 +10,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from cgprot.errors import InputError
+
+# What a simulation asks of a potential: positions (replicas, n_beads, 3) [Å] -> energies (replicas,),
+# forces, in kcal/mol and kcal/mol/Å.
+Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Topology(NamedTuple):

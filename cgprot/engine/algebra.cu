@@ -24,6 +24,7 @@ typedef unsigned long long word;
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 #define EPSILON 1e-5 /* of torch.nn.LayerNorm */
+#define SOFT 2.0 /* Angstrom, as in grid.py */
 #define SQRT2 1.4142135623730951
 #define SQRT3 1.7320508075688772
 #define SQRT6 2.449489742783178

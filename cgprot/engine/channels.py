@@ -1,8 +1,7 @@
-"""The algebra of one channel of one bead, for loops that the compiler turns into vectors.
+"""The algebra of one bead, sixteen channels at a time.
 
-A bead's features are one contiguous row: nine coefficients of P channels each, P a multiple of 16. P comes
-in as a tuple of P/16 zeros, `lanes`: its length is known when a kernel is compiled, so loops over channels
-become whole vectors without remainder. Coefficients and their basis are those of `cgprot.model.tensornet`.
+A bead's features are one contiguous row: nine coefficients of P channels each, P a multiple of 16. They and
+their basis are those of `cgprot.model.tensornet`.
 """
 
 # An intrinsic is called without the context that its definition takes.
@@ -10,15 +9,16 @@ become whole vectors without remainder. Coefficients and their basis are those o
 
 import math
 
-import numba
 import numpy as np
+from numba import types
 from numba.extending import overload, register_jitable
 
 from cgprot.compiled import kernel
-from cgprot.engine.arithmetic import dot, fma
+from cgprot.model.algebra_kernels import coefficients, load_matrix, plus, times
+from cgprot.model.kernels import load_rows, store_rows
+from cgprot.model.lanes import LANES, constant, dot, fma, load, store
 
 SQRT2, SQRT3, SQRT6 = math.sqrt(2), math.sqrt(3), math.sqrt(6)
-WIDTH = 16  # channels are padded to a multiple of this
 EPSILON = 1e-5  # of torch.nn.LayerNorm
 FIRST = (0, 1, 4, 9)  # the coefficients of I, A and S begin here
 
@@ -30,7 +30,7 @@ def sigmoid(x):
 
 @overload(sigmoid, jit_options={"error_model": "numpy"})
 def _sigmoid(x):
-    if x == numba.float64:
+    if x == types.float64:
         return lambda x: 1 / (1 + math.exp(-x))
 
     def single(x):
@@ -53,77 +53,6 @@ def _sigmoid(x):
 
 
 @register_jitable
-def matrix(row, c, P):
-    """The 3 x 3 matrix, row by row, of one channel's nine coefficients."""
-    one = row.dtype.type
-    a, b = one(1 / SQRT3) * row[c], one(1 / SQRT6) * row[8 * P + c]
-    s, d = one(1 / SQRT2), one(1 / SQRT2) * row[7 * P + c]
-    return (
-        *(a + d - b, s * (row[4 * P + c] - row[3 * P + c]), s * (row[6 * P + c] + row[2 * P + c])),
-        *(s * (row[4 * P + c] + row[3 * P + c]), a - d - b, s * (row[5 * P + c] - row[P + c])),
-        *(s * (row[6 * P + c] - row[2 * P + c]), s * (row[5 * P + c] + row[P + c]), a + b + b),
-    )
-
-
-@register_jitable
-def coefficients(m, one):
-    """The nine coefficients of a matrix."""
-    s, six = one(1 / SQRT2), one(1 / SQRT6)
-    return (
-        one(1 / SQRT3) * (m[0] + m[4] + m[8]),
-        *(s * (m[7] - m[5]), s * (m[2] - m[6]), s * (m[3] - m[1])),
-        *(s * (m[1] + m[3]), s * (m[5] + m[7]), s * (m[2] + m[6])),
-        *(s * (m[0] - m[4]), six * (m[8] + m[8] - m[0] - m[4])),
-    )
-
-
-@register_jitable
-def times(a, b):
-    """a b."""
-    return (
-        fma(a[0], b[0], fma(a[1], b[3], a[2] * b[6])),
-        fma(a[0], b[1], fma(a[1], b[4], a[2] * b[7])),
-        fma(a[0], b[2], fma(a[1], b[5], a[2] * b[8])),
-        fma(a[3], b[0], fma(a[4], b[3], a[5] * b[6])),
-        fma(a[3], b[1], fma(a[4], b[4], a[5] * b[7])),
-        fma(a[3], b[2], fma(a[4], b[5], a[5] * b[8])),
-        fma(a[6], b[0], fma(a[7], b[3], a[8] * b[6])),
-        fma(a[6], b[1], fma(a[7], b[4], a[8] * b[7])),
-        fma(a[6], b[2], fma(a[7], b[5], a[8] * b[8])),
-    )
-
-
-@register_jitable
-def transposed(a):
-    return a[0], a[3], a[6], a[1], a[4], a[7], a[2], a[5], a[8]
-
-
-@register_jitable
-def plus(a, b):
-    return (
-        *(a[0] + b[0], a[1] + b[1], a[2] + b[2]),
-        *(a[3] + b[3], a[4] + b[4], a[5] + b[5]),
-        *(a[6] + b[6], a[7] + b[7], a[8] + b[8]),
-    )
-
-
-@register_jitable
-def load(row, c, P):
-    return (
-        *(row[c], row[P + c], row[2 * P + c]),
-        *(row[3 * P + c], row[4 * P + c], row[5 * P + c]),
-        *(row[6 * P + c], row[7 * P + c], row[8 * P + c]),
-    )
-
-
-@register_jitable
-def store(row, c, P, x):
-    row[c], row[P + c], row[2 * P + c] = x[0], x[1], x[2]
-    row[3 * P + c], row[4 * P + c], row[5 * P + c] = x[3], x[4], x[5]
-    row[6 * P + c], row[7 * P + c], row[8 * P + c] = x[6], x[7], x[8]
-
-
-@register_jitable
 def parts_dot(a, b):
     """a · b within I, A and S."""
     return (
@@ -134,105 +63,102 @@ def parts_dot(a, b):
 
 
 @register_jitable
-def scaled(x, s):
-    return s * x[0], s * x[1], s * x[2], s * x[3], s * x[4], s * x[5], s * x[6], s * x[7], s * x[8]
+def store_parts(row, c, P, parts):
+    """One number for each of I, A and S, channels c to c + 16."""
+    store(row, c, parts[0])
+    store(row, c + P, parts[1])
+    store(row, c + 2 * P, parts[2])
 
 
 @register_jitable
-def squared_norm(x):
-    in_parts = parts_dot(x, x)
-    return in_parts[0] + in_parts[1] + in_parts[2]
+def dot_of(a, b):
+    """a · b."""
+    I, A, S = parts_dot(a, b)
+    return I + A + S
+
+
+@register_jitable
+def by_part(I, A, S, x):
+    """x with its three parts scaled."""
+    return I * x[0], A * x[1], A * x[2], A * x[3], S * x[4], S * x[5], S * x[6], S * x[7], S * x[8]
+
+
+@register_jitable
+def scaled(s, x):
+    return by_part(s, s, s, x)
 
 
 @kernel
-def gate(X, factor, out, lanes):
+def gate(X, factor, out):
     """out = factor X, one factor for each of I, A, S."""
-    P = WIDTH * len(lanes)
-    for part in range(3):
-        for m in range(FIRST[part], FIRST[part + 1]):
-            for c in range(P):
-                out[m * P + c] = factor[part * P + c] * X[m * P + c]
+    P = X.size // 9
+    for c in range(0, P, LANES):
+        I, A, S = load(factor, c), load(factor, c + P), load(factor, c + 2 * P)
+        store_rows(out, c, P, by_part(I, A, S, load_rows(X, c, P)))
 
 
 @kernel
-def shrink(X, out, lanes):
+def shrink(X, out):
     """out = X / (‖X‖² + 1)."""
-    P = WIDTH * len(lanes)
-    one = X.dtype.type(1)
-    for c in range(P):
-        x = load(X, c, P)
-        store(out, c, P, scaled(x, one / (squared_norm(x) + one)))
+    P, one = X.size // 9, constant(X, 1.0)
+    for c in range(0, P, LANES):
+        x = load_rows(X, c, P)
+        store_rows(out, c, P, scaled(one / (dot_of(x, x) + one), x))
 
 
 @kernel
-def shrink_backward(X, upstream, out, lanes):
+def shrink_backward(X, upstream, out):
     """out = dE/dX for X / (‖X‖² + 1)."""
-    P = WIDTH * len(lanes)
-    one = X.dtype.type(1)
-    for c in range(P):
-        x, g = load(X, c, P), load(upstream, c, P)
-        scale = one / (squared_norm(x) + one)
-        in_parts = parts_dot(x, g)
-        along = in_parts[0] + in_parts[1] + in_parts[2]
-        store(out, c, P, plus(scaled(g, scale), scaled(x, -(along + along) * scale * scale)))
+    P, one, minus_two = X.size // 9, constant(X, 1.0), constant(X, -2.0)
+    for c in range(0, P, LANES):
+        x, g = load_rows(X, c, P), load_rows(upstream, c, P)
+        scale = one / (dot_of(x, x) + one)
+        along = minus_two * dot_of(x, g) * scale * scale
+        store_rows(out, c, P, plus(scaled(scale, g), scaled(along, x)))
 
 
 @kernel
-def anticommute(Y, M, factor, out, mirror, lanes):
+def anticommute(Y, M, factor, out, mirror):
     """out = factor (Y M + M Y) where `mirror`, else 2 Y M."""
-    P = WIDTH * len(lanes)
-    one = Y.dtype.type
-    if mirror:
-        for c in range(P):
-            y, m = matrix(Y, c, P), matrix(M, c, P)
-            store(out, c, P, scaled(coefficients(plus(times(y, m), times(m, y)), one), factor))
-    else:
-        for c in range(P):
-            ym = times(matrix(Y, c, P), matrix(M, c, P))
-            store(out, c, P, coefficients(plus(ym, ym), one))
+    P = Y.size // 9
+    scale = constant(Y, factor if mirror else 2.0)
+    for c in range(0, P, LANES):
+        y, m = load_matrix(Y, c, P, False), load_matrix(M, c, P, False)
+        product = plus(times(y, m), times(m, y)) if mirror else times(y, m)
+        store_rows(out, c, P, scaled(scale, coefficients(Y, product)))
 
 
 @kernel
-def anticommute_backward(Y, M, factor, upstream, out_Y, out_M, mirror, lanes):
+def anticommute_backward(Y, M, factor, upstream, out_Y, out_M, mirror):
     """dE/dY and dE/dM of `anticommute`."""
-    P = WIDTH * len(lanes)
-    one = Y.dtype.type
-    if mirror:
-        for c in range(P):
-            y, g = transposed(matrix(Y, c, P)), matrix(upstream, c, P)
-            store(out_M, c, P, scaled(coefficients(plus(times(y, g), times(g, y)), one), factor))
-        for c in range(P):
-            m, g = transposed(matrix(M, c, P)), matrix(upstream, c, P)
-            store(out_Y, c, P, scaled(coefficients(plus(times(m, g), times(g, m)), one), factor))
-    else:
-        for c in range(P):
-            yg = times(transposed(matrix(Y, c, P)), matrix(upstream, c, P))
-            store(out_M, c, P, coefficients(plus(yg, yg), one))
-        for c in range(P):
-            gm = times(matrix(upstream, c, P), transposed(matrix(M, c, P)))
-            store(out_Y, c, P, coefficients(plus(gm, gm), one))
+    P = Y.size // 9
+    scale = constant(Y, factor if mirror else 2.0)
+    for c in range(0, P, LANES):
+        y, m, g = load_matrix(Y, c, P, True), load_matrix(M, c, P, True), load_matrix(upstream, c, P, False)
+        to_m = plus(times(y, g), times(g, y)) if mirror else times(y, g)
+        to_y = plus(times(m, g), times(g, m)) if mirror else times(g, m)
+        store_rows(out_M, c, P, scaled(scale, coefficients(Y, to_m)))
+        store_rows(out_Y, c, P, scaled(scale, coefficients(Y, to_y)))
 
 
 @kernel
-def add_square(X, dX, factor, out, lanes):
+def add_square(X, dX, factor, out):
     """out = X + dX + factor dX²."""
-    P = WIDTH * len(lanes)
-    one = X.dtype.type
-    for c in range(P):
-        d = matrix(dX, c, P)
-        square = scaled(coefficients(times(d, d), one), factor)
-        store(out, c, P, plus(plus(load(X, c, P), load(dX, c, P)), square))
+    P, scale = X.size // 9, constant(X, factor)
+    for c in range(0, P, LANES):
+        d = load_matrix(dX, c, P, False)
+        square = scaled(scale, coefficients(X, times(d, d)))
+        store_rows(out, c, P, plus(plus(load_rows(X, c, P), load_rows(dX, c, P)), square))
 
 
 @kernel
-def add_square_backward(dX, factor, upstream, out, lanes):
+def add_square_backward(dX, factor, upstream, out):
     """dE/d(dX) of `add_square`."""
-    P = WIDTH * len(lanes)
-    one = dX.dtype.type
-    for c in range(P):
-        d, g = transposed(matrix(dX, c, P)), matrix(upstream, c, P)
-        square = scaled(coefficients(plus(times(d, g), times(g, d)), one), factor)
-        store(out, c, P, plus(load(upstream, c, P), square))
+    P, scale = dX.size // 9, constant(dX, factor)
+    for c in range(0, P, LANES):
+        d, g = load_matrix(dX, c, P, True), load_matrix(upstream, c, P, False)
+        square = scaled(scale, coefficients(dX, plus(times(d, g), times(g, d))))
+        store_rows(out, c, P, plus(load_rows(upstream, c, P), square))
 
 
 @kernel

@@ -6,15 +6,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 import torch
 
-from cgprot.engine.channels import WIDTH
+from cgprot.beads import Forces
 from cgprot.engine.inputs import check_shape, coincident, not_finite, product_factors, type_numbers
 from cgprot.engine.neighbours import PairList, is_good, list_pairs
 from cgprot.engine.network import lay_out, new_edges, new_scratch, new_workspace, padded
 from cgprot.engine.stages import BLOCK, run_stages
 from cgprot.engine.tables import CompressedPotential
 from cgprot.engine.tickets import new_tickets
+from cgprot.model.lanes import LANES
 
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 SKIN = 0.6  # Å
 ARRANGE_FROM = 2000  # beads, whose rows no longer fit into the cache
 
@@ -59,9 +59,8 @@ class CpuEngine:
         self.box, self.skin = box, skin
         self.bead_type = type_numbers(config, bead_type)
         self.arranged = len(bead_type) >= ARRANGE_FROM
-        self.spacing = compressed.spacing
-        self.network = lay_out(compressed.weights, compressed.spacing, dtype)
-        self.lanes = (0,) * (padded(config.channels) // WIDTH)
+        self.network = lay_out(compressed.weights, config.cutoff, dtype)
+        self.lanes = (0,) * (padded(config.channels) // LANES)
         self.n_threads = torch.get_num_threads() if n_threads is None else n_threads
         self.pair_lists: list[PairList | None] = [None] * n_replicas
         n_beads, self.factor = len(bead_type), product_factors(config, len(bead_type), charge)
@@ -153,7 +152,7 @@ class CpuEngine:
         positions, bead_type = beads
         code = run_stages(
             n_threads, self.tickets[workspace], positions, bead_type, pair_list.pairs, pair_list.shifts,
-            config.cutoff, self.spacing, config.channels, config.group == "O(3)", self.edges[workspace],
+            config.cutoff, config.channels, config.group == "O(3)", self.edges[workspace],
             self.network, self.workspaces[workspace], self.scratch[workspace + thread], self.lanes,
         )  # fmt: skip
         if code:

@@ -99,8 +99,8 @@ class CudaEngine:
         self._cupy = import_cupy()
         module = self._cupy.RawModule(code=source(), options=compile_options(dtype))
         self._function = module.get_function
-        self._spacing, self._dtype = compressed.spacing, dtype
-        net = lay_out(compressed.weights, compressed.spacing, dtype)
+        self._dtype = dtype
+        net = lay_out(compressed.weights, self.config.cutoff, dtype)
         self._net = Network(*map(self._cupy.asarray, net))
         self._arrays = {
             **self._new(feature_shapes(self.config, net, n_replicas * self.n_beads), dtype),
@@ -207,9 +207,7 @@ class CudaEngine:
             ),
             **self._new({"found_vector": (n, 3)}, np.float64),
         }
-        launches = Launches(
-            self.config, self._net, self._arrays, self.cells, self._spacing, self.n_replicas, room
-        )
+        launches = Launches(self.config, self._net, self._arrays, self.cells, self.n_replicas, room)
         self._steps = [(self._function(launch.kernel), launch) for launch in launches.all]
 
     def _new(self, shapes: dict[str, tuple[int, ...]], dtype: type) -> dict[str, Any]:

@@ -5,7 +5,7 @@
  * message_table (layers, intervals, 12 P), to_M and Y (layers, n_total, 9 P); upstream: dE/d of the
  * embedding. A block a bead, its warps take edges in turn. */
 KERNEL differentiate_edges(whole n_total, whole n_beads, whole P, whole n_layers, whole intervals,
-                           double spacing, whole room, const int *count, const int *sender,
+                           double horizon, whole room, const int *count, const int *sender,
                            const int *interval, const real *fraction, const real *inverse_distance,
                            const real *direction, const int *type, const real *message_table, const real *to_M,
                            const real *Y, const real *embedding_table, const real *species,
@@ -17,14 +17,14 @@ KERNEL differentiate_edges(whole n_total, whole n_beads, whole P, whole n_layers
         const whole j = sender[e], row = interval[e] * 12 * P;
         const real *f = embedding_table + row;
         const nine harmonic = harmonics(u);
-        real by_r = 0, g[3] = {0};
+        real by_x = 0, g[3] = {0};
         for (int c = threadIdx.x; c < P; c += WARP) {
             for (whole layer = 0; layer < n_layers; ++layer) {
                 const real *h = message_table + layer * intervals * 12 * P + row;
                 const nine G = load(to_M + layer * n_total * 9 * P, b, c, P);
                 const nine X = load(Y + layer * n_total * 9 * P, j, c, P);
                 UNROLL for (int part = 0; part < 3; ++part)
-                    by_r += slope_of(h, part, c, P, t) * part_dot(G, X, part);
+                    by_x += slope_of(h, part, c, P, t) * part_dot(G, X, part);
             }
             const real z = species[2 * type[b % n_beads] * P + c] + species[(2 * type[j % n_beads] + 1) * P + c];
             const real f_A = (real)SQRT2 * z * value(f, 1, c, P, t), f_S = (real)SQRT2 * z * value(f, 2, c, P, t);
@@ -34,9 +34,10 @@ KERNEL differentiate_edges(whole n_total, whole n_beads, whole P, whole n_layers
             g[1] += f_A * G.of[2] + f_S * (u[0] * G.of[4] + u[2] * G.of[5] - u[1] * (G.of[7] + trace));
             g[2] += f_A * G.of[3] + f_S * (u[1] * G.of[5] + u[0] * G.of[6] + u[2] * (trace + trace));
             UNROLL for (int part = 0; part < 3; ++part)
-                by_r += z * slope_of(f, part, c, P, t) * part_dot(harmonic, G, part);
+                by_x += z * slope_of(f, part, c, P, t) * part_dot(harmonic, G, part);
         }
-        by_r = warp_sum(by_r) / (real)spacing;
+        const real q = inverse_distance[e] / (1 + (real)SOFT * inverse_distance[e]);
+        const real by_r = warp_sum(by_x) * (real)(horizon * SOFT) * q * q;
         for (int k = 0; k < 3; ++k)
             g[k] = warp_sum(g[k]);
         const real along = u[0] * g[0] + u[1] * g[1] + u[2] * g[2];

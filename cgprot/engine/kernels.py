@@ -1,7 +1,7 @@
-"""The sums over the neighbours of one bead: the edges themselves, messages, and their derivatives.
+"""The sums over the neighbours of one bead: embedding, messages, and their derivatives.
 
-Every function but the first fills what belongs to one receiving bead, its neighbours in ascending order of
-their numbers. No array over edges and channels is ever written to memory.
+Every kernel fills what belongs to one receiving bead, its neighbours in ascending order of their numbers. No
+array over edges and channels is ever written to memory, and sums over neighbours stay in registers.
 
 A table row holds the cubic of one interval of r, c0 + c1 t + c2 t² + c3 t³ with 0 <= t < 1, for each of
 I, A, S: (4, 3, P), flattened. Rows of features: `cgprot.engine.channels`.
@@ -10,193 +10,101 @@ I, A, S: (4, 3, P), flattened. Rows of features: `cgprot.engine.channels`.
 # An intrinsic is called without the context that its definition takes.
 # mypy: disable-error-code="call-arg, var-annotated"
 
-import math
-from typing import NamedTuple
-
 import numpy as np
 from numba.extending import register_jitable
 
-from cgprot.engine.arithmetic import dot, fma
-from cgprot.engine.channels import SQRT2, SQRT3, SQRT6, WIDTH, kernel, load, parts_dot
-
-COINCIDENT = 1e-6  # Å, below this two beads have no direction between them
-
-
-class Edges(NamedTuple):
-    """Who hears whom in one structure: an edge for each direction.
-
-    Attributes
-    ----------
-    start : (N + 1,) int64, the edges that bead i receives are start[i] ... start[i + 1]
-    filled : (N,) int64, where the next edge of a bead goes while they are found
-    sender, reverse : (E,) int64, the other bead, and the edge that runs back
-    interval : (E,) int64, the table row
-    fraction : (E,), t within it
-    inverse_distance : (E,) [1/Å]
-    direction : (E, 3), from the sender to the receiver
-    slope : (E,), dE/dr through the messages that this edge carries
-    gradient : (E, 3), dE/d(r_i - r_j) through all that this edge carries
-    """
-
-    start: np.ndarray
-    filled: np.ndarray
-    sender: np.ndarray
-    reverse: np.ndarray
-    interval: np.ndarray
-    fraction: np.ndarray
-    inverse_distance: np.ndarray
-    direction: np.ndarray
-    slope: np.ndarray
-    gradient: np.ndarray
-
-
-@kernel
-def find_edges(positions, pairs, shifts, cutoff, spacing, edges):
-    """The edges within the cutoff among sorted pairs i <= j.
-
-    `shifts` (len(pairs), 3) or (0, 3) is added to the position of j. Returns 0, or one more than the
-    number of a pair that coincides.
-    """
-    start, filled = edges.start, edges.filled
-    start[:] = 0
-    for p in range(len(pairs)):
-        r = math.sqrt(_squared_distance(positions, pairs, shifts, p))
-        if r < COINCIDENT:
-            return p + 1
-        if r < cutoff:
-            start[pairs[p, 0] + 1] += 1
-            start[pairs[p, 1] + 1] += 1
-    for i in range(len(positions)):
-        start[i + 1] += start[i]
-        filled[i] = start[i]
-    for p in range(len(pairs)):
-        r = math.sqrt(_squared_distance(positions, pairs, shifts, p))
-        if r < cutoff:
-            _add_pair(positions, pairs, shifts, p, r, spacing, edges)
-    return 0
-
-
-@register_jitable
-def _squared_distance(positions, pairs, shifts, p):
-    i, j = pairs[p, 0], pairs[p, 1]
-    total = 0.0
-    for k in range(3):
-        shift = shifts[p, k] if len(shifts) else 0.0
-        total += (positions[i, k] - (positions[j, k] + shift)) ** 2
-    return total
-
-
-@register_jitable
-def _add_pair(positions, pairs, shifts, p, r, spacing, edges):
-    i, j = pairs[p, 0], pairs[p, 1]
-    there = edges.filled[i]
-    edges.filled[i] += 1
-    back = edges.filled[j]
-    edges.filled[j] += 1
-    edges.sender[there], edges.sender[back] = j, i
-    edges.reverse[there], edges.reverse[back] = back, there
-    interval = int(r / spacing)
-    for edge in (there, back):
-        edges.interval[edge] = interval
-        edges.fraction[edge] = r / spacing - interval
-        edges.inverse_distance[edge] = 1 / r
-        edges.slope[edge] = 0
-    for k in range(3):
-        shift = shifts[p, k] if len(shifts) else 0.0
-        component = (positions[i, k] - (positions[j, k] + shift)) / r
-        edges.direction[there, k], edges.direction[back, k] = component, -component
+from cgprot.compiled import kernel
+from cgprot.engine.channels import SQRT2, SQRT3, SQRT6, parts_dot
+from cgprot.engine.grid import rate_of
+from cgprot.model.kernels import load_rows, store_rows
+from cgprot.model.lanes import LANES, constant, everywhere, fma, load, total
 
 
 @kernel
 def sum_embedding(i, edges, table, species, bead_type, out, lanes):
     """out = Σ_j Y(r̂_ij) f(r_ij) (a_i + b_j)."""
-    P = WIDTH * len(lanes)
-    for c in range(9 * P):
-        out[c] = 0
-    a = species[bead_type[i], 0]
-    for edge in range(edges.start[i], edges.start[i + 1]):
-        t, f = edges.fraction[edge], table[edges.interval[edge]]
-        b = species[bead_type[edges.sender[edge]], 1]
-        y0, y1, y2, y3, y4, y5, y6, y7, y8 = harmonics(edges.direction[edge])
-        for c in range(P):
-            z = a[c] + b[c]
-            f_A, f_S = z * _value(f, 1, c, P, t), z * _value(f, 2, c, P, t)
-            out[c] = fma(y0, z * _value(f, 0, c, P, t), out[c])
-            out[P + c] = fma(y1, f_A, out[P + c])
-            out[2 * P + c] = fma(y2, f_A, out[2 * P + c])
-            out[3 * P + c] = fma(y3, f_A, out[3 * P + c])
-            out[4 * P + c] = fma(y4, f_S, out[4 * P + c])
-            out[5 * P + c] = fma(y5, f_S, out[5 * P + c])
-            out[6 * P + c] = fma(y6, f_S, out[6 * P + c])
-            out[7 * P + c] = fma(y7, f_S, out[7 * P + c])
-            out[8 * P + c] = fma(y8, f_S, out[8 * P + c])
+    P, zero = LANES * len(lanes), constant(out, 0.0)
+    for c in range(0, n_channels(table), 2 * LANES):
+        d = second_block(c, P)
+        low = high = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
+        for edge in range(edges.start[i], edges.start[i + 1]):
+            t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
+            types = bead_type[i], bead_type[edges.sender[edge]]
+            Y = everywhere_of(out, harmonics(edges.direction[edge]))
+            low = add_parts(scaled(pair_of(species, types, c, P), value(table, row + c, P, t)), Y, low)
+            high = add_parts(scaled(pair_of(species, types, d, P), value(table, row + d, P, t)), Y, high)
+        store_rows(out, c, P, low)
+        store_rows(out, d, P, high)
 
 
 @kernel
 def sum_messages(i, edges, table, features, out, lanes):
     """out += Σ_j f(r_ij) X_j."""
-    P = WIDTH * len(lanes)
-    for edge in range(edges.start[i], edges.start[i + 1]):
-        t, f = edges.fraction[edge], table[edges.interval[edge]]
-        X = features[edges.sender[edge]]
-        for c in range(P):
-            f_I, f_A, f_S = _value(f, 0, c, P, t), _value(f, 1, c, P, t), _value(f, 2, c, P, t)
-            out[c] = fma(f_I, X[c], out[c])
-            out[P + c] = fma(f_A, X[P + c], out[P + c])
-            out[2 * P + c] = fma(f_A, X[2 * P + c], out[2 * P + c])
-            out[3 * P + c] = fma(f_A, X[3 * P + c], out[3 * P + c])
-            out[4 * P + c] = fma(f_S, X[4 * P + c], out[4 * P + c])
-            out[5 * P + c] = fma(f_S, X[5 * P + c], out[5 * P + c])
-            out[6 * P + c] = fma(f_S, X[6 * P + c], out[6 * P + c])
-            out[7 * P + c] = fma(f_S, X[7 * P + c], out[7 * P + c])
-            out[8 * P + c] = fma(f_S, X[8 * P + c], out[8 * P + c])
+    P = LANES * len(lanes)
+    for c in range(0, n_channels(table), 2 * LANES):
+        d = second_block(c, P)
+        low, high = load_rows(out, c, P), load_rows(out, d, P)
+        for edge in range(edges.start[i], edges.start[i + 1]):
+            t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
+            sender = 9 * P * edges.sender[edge]
+            low = add_parts(value(table, row + c, P, t), load_rows(features, sender + c, P), low)
+            high = add_parts(value(table, row + d, P, t), load_rows(features, sender + d, P), high)
+        store_rows(out, c, P, low)
+        store_rows(out, d, P, high)
 
 
 @kernel
-def compare_messages(i, edges, table, spacing, upstream, features, buffer, lanes):
-    """slope_ij += Σ f'(r_ij) (G_i · X_j), over channels and parts; buffer (5 P,), ones at the end."""
-    P = WIDTH * len(lanes)
-    G, by_channel, ones = upstream[i], buffer[:P], buffer[4 * P :]
+def compare_messages(i, edges, table, upstream, features, lanes):
+    """slope_ij += Σ df/dx (G_i · X_j), over channels and parts."""
+    P = LANES * len(lanes)
     for edge in range(edges.start[i], edges.start[i + 1]):
-        t, f = edges.fraction[edge], table[edges.interval[edge]]
-        X = features[edges.sender[edge]]
-        for c in range(P):
-            I, A, S = parts_dot(load(G, c, P), load(X, c, P))
-            total = fma(_slope(f, 1, c, P, t), A, _slope(f, 0, c, P, t) * I)
-            by_channel[c] = fma(_slope(f, 2, c, P, t), S, total)
-        edges.slope[edge] += dot(by_channel, ones) / spacing
+        t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
+        sender, by_x = 9 * P * edges.sender[edge], constant(table, 0.0)
+        for c in range(0, n_channels(table), LANES):
+            G, X = load_rows(upstream, 9 * P * i + c, P), load_rows(features, sender + c, P)
+            by_x += contract(slope(table, row + c, P, t), parts_dot(G, X))
+        edges.slope[edge] += total(by_x)
 
 
 @kernel
-def differentiate_embedding(i, edges, table, spacing, species, bead_type, upstream, buffer, lanes):
-    """gradient_ij = ∂(G · Y(r̂_ij) f(r_ij) (a_i + b_j))/∂r + slope_ij r̂_ij; buffer (5 P,), ones at the end."""
-    P = WIDTH * len(lanes)
-    a, G, ones = species[bead_type[i], 0], upstream, buffer[4 * P :]
+def differentiate_embedding(i, edges, table, horizon, species, bead_type, upstream, lanes):
+    """gradient_ij = ∂(G · Y(r̂_ij) f(r_ij) (a_i + b_j))/∂r + slope_ij dx/dr r̂_ij."""
     one = upstream.dtype.type
-    two, third = one(SQRT2), one(1 / SQRT3)
     for edge in range(edges.start[i], edges.start[i + 1]):
-        t, f = edges.fraction[edge], table[edges.interval[edge]]
-        b = species[bead_type[edges.sender[edge]], 1]
-        u = edges.direction[edge]
-        x, y, z = u[0], u[1], u[2]
-        harmonic = harmonics(u)
-        for c in range(P):
-            pair = a[c] + b[c]
-            f_A, f_S = two * pair * _value(f, 1, c, P, t), two * pair * _value(f, 2, c, P, t)
-            G_c = load(G, c, P)
-            trace = third * G_c[8]
-            buffer[c] = fma(f_A, G_c[1], f_S * fma(y, G_c[4], fma(z, G_c[6], x * (G_c[7] - trace))))
-            buffer[P + c] = fma(f_A, G_c[2], f_S * fma(x, G_c[4], fma(z, G_c[5], -y * (G_c[7] + trace))))
-            buffer[2 * P + c] = fma(f_A, G_c[3], f_S * fma(y, G_c[5], fma(x, G_c[6], z * (trace + trace))))
-            I, A, S = parts_dot(harmonic, G_c)
-            slope = fma(_slope(f, 1, c, P, t), A, _slope(f, 0, c, P, t) * I)
-            buffer[3 * P + c] = pair * fma(_slope(f, 2, c, P, t), S, slope)
-        g_x, g_y = dot(buffer[:P], ones), dot(buffer[P : 2 * P], ones)
-        g_z, by_r = dot(buffer[2 * P : 3 * P], ones), dot(buffer[3 * P : 4 * P], ones)
-        along = fma(x, g_x, fma(y, g_y, z * g_z))
-        radial = one(by_r / spacing) + edges.slope[edge]
+        types = bead_type[i], bead_type[edges.sender[edge]]
+        u, inverse = edges.direction[edge], edges.inverse_distance[edge]
+        g_x, g_y, g_z, by_x = _differentiate_edge(edge, types, edges, table, species, upstream, lanes)
+        along = fma(u[0], g_x, fma(u[1], g_y, u[2] * g_z))
+        radial = one(rate_of(inverse, horizon)) * (by_x + edges.slope[edge])
         for k, g in enumerate((g_x, g_y, g_z)):
-            edges.gradient[edge, k] = fma(fma(-along, u[k], g), edges.inverse_distance[edge], radial * u[k])
+            edges.gradient[edge, k] = fma(fma(-along, u[k], g), inverse, radial * u[k])
+
+
+@register_jitable
+def _differentiate_edge(edge, types, edges, table, species, upstream, lanes):
+    """The derivative of one edge's embedding by its direction, as if that were free, and by x."""
+    P, u, zero = LANES * len(lanes), edges.direction[edge], constant(table, 0.0)
+    t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
+    Y, by_x = everywhere_of(table, harmonics(u)), zero
+    sums = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
+    for c in range(0, n_channels(table), LANES):
+        pair, G = pair_of(species, types, c, P), load_rows(upstream, c, P)
+        sums = add_parts(scaled(pair, value(table, row + c, P, t)), G, sums)
+        by_x = fma(pair, contract(slope(table, row + c, P, t), parts_dot(Y, G)), by_x)
+    g_x, g_y, g_z = _by_direction(table, u, sums)
+    return total(g_x), total(g_y), total(g_z), total(by_x)
+
+
+@register_jitable
+def _by_direction(like, u, G):
+    """The derivative of Y(u) · G by u."""
+    x, y, z = constant(like, u[0]), constant(like, u[1]), constant(like, u[2])
+    two, trace = constant(like, SQRT2), constant(like, 1 / SQRT3) * G[8]
+    return (
+        two * (G[1] + fma(y, G[4], fma(z, G[6], x * (G[7] - trace)))),
+        two * (G[2] + fma(x, G[4], fma(z, G[5], constant(like, -u[1]) * (G[7] + trace)))),
+        two * (G[3] + fma(y, G[5], fma(x, G[6], z * (trace + trace)))),
+    )
 
 
 @kernel
@@ -224,14 +132,80 @@ def harmonics(u):
 
 
 @register_jitable
-def _value(f, part, c, P, t):
-    k = part * P + c
-    return fma(t, fma(t, fma(t, f[9 * P + k], f[6 * P + k]), f[3 * P + k]), f[k])
+def n_channels(table):
+    """P, but not known when a kernel is compiled: unrolled loops are too long for a processor's decoder."""
+    return table.shape[1] // 12
 
 
 @register_jitable
-def _slope(f, part, c, P, t):
-    """The derivative by t, so that one division by the spacing serves all channels."""
-    k = part * P + c
-    two, three = f.dtype.type(2), f.dtype.type(3)
-    return fma(t, fma(three * t, f[9 * P + k], two * f[6 * P + k]), f[3 * P + k])
+def second_block(c, P):
+    """The sixteen channels worked on beside those from c on: loads then come in pairs of cache lines.
+
+    Where their number is odd the last block is its own second: the same sums twice, the same bits.
+    """
+    return min(c + LANES, P - LANES)
+
+
+@register_jitable
+def pair_of(species, types, c, P):
+    """Z_ij = a_i + b_j of two bead types, channels c to c + 16."""
+    return load(species, 2 * P * types[0] + c) + load(species, 2 * P * types[1] + P + c)
+
+
+@register_jitable
+def add_parts(f, x, sums):
+    """sums + f x, one factor for each of I, A, S."""
+    I, A, S = f
+    return (
+        *(fma(I, x[0], sums[0]), fma(A, x[1], sums[1]), fma(A, x[2], sums[2])),
+        *(fma(A, x[3], sums[3]), fma(S, x[4], sums[4]), fma(S, x[5], sums[5])),
+        *(fma(S, x[6], sums[6]), fma(S, x[7], sums[7]), fma(S, x[8], sums[8])),
+    )
+
+
+@register_jitable
+def scaled(z, f):
+    """z f for each of I, A, S."""
+    return z * f[0], z * f[1], z * f[2]
+
+
+@register_jitable
+def everywhere_of(like, numbers):
+    """Nine numbers, each sixteen times, in the precision of the array `like`."""
+    return (
+        *(constant(like, numbers[0]), constant(like, numbers[1]), constant(like, numbers[2])),
+        *(constant(like, numbers[3]), constant(like, numbers[4]), constant(like, numbers[5])),
+        *(constant(like, numbers[6]), constant(like, numbers[7]), constant(like, numbers[8])),
+    )
+
+
+@register_jitable
+def value(table, place, P, t):
+    """f for I, A and S; `place`: of channel c in the row of the interval."""
+    return _cubic(table, place, P, t), _cubic(table, place + P, P, t), _cubic(table, place + 2 * P, P, t)
+
+
+@register_jitable
+def slope(table, place, P, t):
+    """df/dx for I, A and S, x growing by one over an interval; a factor dx/dr serves all channels."""
+    place += 3 * P
+    return _square(table, place, P, t), _square(table, place + P, P, t), _square(table, place + 2 * P, P, t)
+
+
+@register_jitable
+def _cubic(table, k, P, t):
+    high = fma(t, load(table, k + 9 * P), load(table, k + 6 * P))
+    return fma(t, fma(t, high, load(table, k + 3 * P)), load(table, k))
+
+
+@register_jitable
+def _square(table, k, P, t):
+    """The derivative by t of a cubic without its constant, which begins at k."""
+    two, three = constant(table, 2.0), constant(table, 3.0)
+    return fma(t, fma(three * t, load(table, k + 6 * P), two * load(table, k + 3 * P)), load(table, k))
+
+
+@register_jitable
+def contract(f, x):
+    """Σ f x over I, A and S."""
+    return fma(f[2], x[2], fma(f[1], x[1], f[0] * x[0]))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cgprot.engine.cells import Cells
+from cgprot.engine.grid import horizon_of
 from cgprot.engine.network import Network
 from cgprot.model.potential import ModelConfig
 
@@ -54,14 +55,14 @@ class Launches:
         net: Network,
         arrays: dict[str, Any],
         cells: Cells,
-        spacing: float,
         n_replicas: int,
         room: int,
     ) -> None:
         self.config, self.net, self.of, self.cells = config, net, arrays, cells
         self.n_replicas, self.n_total = n_replicas, len(arrays["count"])
         self.n_beads = self.n_total // n_replicas
-        self.spacing, self.room = spacing, room
+        self.n_intervals, self.room = net.embedding_table.shape[0], room
+        self.horizon = horizon_of(config.cutoff, self.n_intervals)
         self.P, self.H = net.own.shape[1], len(net.head_2)
         self.mirror = config.group == "O(3)"
         self.all: list[Launch] = []
@@ -118,9 +119,10 @@ class Launches:
         )  # fmt: skip
         self._add(
             "find_edges", by_warp, (WARP, WARPS), self.n_total, self.n_beads, self.room, self.config.cutoff,
-            self.spacing, of["positions"], of["n_cells"], of["spread"], of["box"], of["head"], of["next"],
-            of["cell"], of["image"], of["found_sender"], of["found_vector"], of["count"], of["sender"],
-            of["interval"], of["fraction"], of["inverse_distance"], of["direction"], of["problem"],
+            self.horizon, self.n_intervals, of["positions"], of["n_cells"], of["spread"], of["box"],
+            of["head"], of["next"], of["cell"], of["image"], of["found_sender"], of["found_vector"],
+            of["count"], of["sender"], of["interval"], of["fraction"], of["inverse_distance"],
+            of["direction"], of["problem"],
         )  # fmt: skip
 
     def _embedding(self) -> None:
@@ -209,7 +211,7 @@ class Launches:
         self._by_bead("reach_embedding", C, P, *norm, of["sums"], of["other_rows"])
         self._add(
             "differentiate_edges", self.n_total, (WARP, WARPS), self.n_total, self.n_beads, P,
-            self.config.layers, net.embedding_table.shape[0], self.spacing,
+            self.config.layers, self.n_intervals, self.horizon,
             *self._found("inverse_distance", "direction"), of["type"], net.message_table, of["M"], of["Y"],
             net.embedding_table, net.species, of["other_rows"], of["gradient"],
         )  # fmt: skip

@@ -64,8 +64,8 @@ INLINE int comes_before(whole e, whole f, const int *sender, const double *vecto
 
 /* The edges of a bead in order. found_sender, found_vector: as they were met, room for each bead. Written:
  * sender, interval (the row of the tables), fraction (the place in it), inverse_distance, direction (from
- * the sender to the receiver). */
-INLINE void put_in_order(whole b, int n, whole room, double spacing, const int *found_sender,
+ * the sender to the receiver). `horizon`: as in grid.py. */
+INLINE void put_in_order(whole b, int n, whole room, double horizon, whole n_intervals, const int *found_sender,
                          const double *found_vector, int *sender, int *interval, real *fraction,
                          real *inverse_distance, real *direction)
 {
@@ -76,8 +76,9 @@ INLINE void put_in_order(whole b, int n, whole room, double spacing, const int *
         const double *v = found_vector + 3 * e;
         const double r = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
         sender[place] = found_sender[e];
-        interval[place] = (int)(r / spacing);
-        fraction[place] = (real)(r / spacing - interval[place]);
+        const double x = horizon * r / (r + SOFT);
+        interval[place] = x < n_intervals ? (int)x : (int)n_intervals - 1;
+        fraction[place] = (real)(x - interval[place]);
         inverse_distance[place] = (real)(1 / r);
         for (int k = 0; k < 3; ++k)
             direction[3 * place + k] = (real)(v[k] / r);
@@ -85,7 +86,7 @@ INLINE void put_in_order(whole b, int n, whole room, double spacing, const int *
 }
 
 /* A warp a bead. spread (3): how many cells away a neighbour may be; box (3, 3): the box vectors. */
-KERNEL find_edges(whole n_total, whole n_beads, whole room, double cutoff, double spacing,
+KERNEL find_edges(whole n_total, whole n_beads, whole room, double cutoff, double horizon, whole n_intervals,
                   const double *positions, const whole *n_cells, const whole *spread, const double *box,
                   const int *head, const int *next, const int *cell, const double *image, int *found_sender,
                   double *found_vector, int *count, int *sender, int *interval, real *fraction,
@@ -143,6 +144,6 @@ KERNEL find_edges(whole n_total, whole n_beads, whole room, double cutoff, doubl
         if (*found > room)
             atomicMax(&problem[NEEDED], (word)*found);
     }
-    put_in_order(b, n, room, spacing, found_sender, found_vector, sender, interval, fraction,
+    put_in_order(b, n, room, horizon, n_intervals, found_sender, found_vector, sender, interval, fraction,
                  inverse_distance, direction);
 }

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgprot.compiled import kernel
 from cgprot.engine.cells import checked_box, divided
-from cgprot.engine.channels import kernel
 
 
 class PairList(NamedTuple):

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgprot.engine.channels import WIDTH
-from cgprot.engine.kernels import Edges
+from cgprot.engine.edges import Edges
+from cgprot.engine.grid import nodes
+from cgprot.model.lanes import LANES
 
 CACHE_LINE = 64  # bytes
 
@@ -89,22 +90,21 @@ class Scratch(NamedTuple):
     read_slope: np.ndarray  # (BLOCK, P)
     hidden: np.ndarray  # (BLOCK, H)
     hidden_slope: np.ndarray  # (BLOCK, H)
-    buffer: np.ndarray  # (5 P,), ones at the end
     ones: np.ndarray  # (3 P,)
 
 
 def padded(channels: int) -> int:
     """The next multiple of 16, a vector of float32."""
-    return -(-channels // WIDTH) * WIDTH
+    return -(-channels // LANES) * LANES
 
 
-def lay_out(weights: Mapping[str, np.ndarray], spacing: float, dtype: type) -> Network:
+def lay_out(weights: Mapping[str, np.ndarray], cutoff: float, dtype: type) -> Network:
     """The weights of a compressed potential for the compiled stages.
 
     Parameters
     ----------
     weights : as `CompressedPotential.weights`
-    spacing : of the tables [Å]
+    cutoff : where the tables end [Å]
     """
     C = weights["own"].shape[1]
     P, H = padded(C), padded(C // 2)
@@ -127,14 +127,15 @@ def lay_out(weights: Mapping[str, np.ndarray], spacing: float, dtype: type) -> N
         if len(axes) == 2:
             arrays[f"{name}_back"] = np.swapaxes(arrays[name], -1, -2)
     for name in ("embedding_table", "message_table"):
-        cubic = _pad(cubics(weights[name], spacing), one)  # (..., K, 4, 3, P)
+        cubic = _pad(cubics(weights[name], cutoff), one)  # (..., K, 4, 3, P)
         arrays[name] = cubic.reshape(*cubic.shape[:-3], 12 * P)
     return Network(**{name: aligned(array.astype(dtype)) for name, array in arrays.items()})
 
 
-def cubics(nodes: np.ndarray, spacing: float) -> np.ndarray:
+def cubics(at_nodes: np.ndarray, cutoff: float) -> np.ndarray:
     """Coefficients in t of the cubic of each interval; (..., K + 1, 2, 3, C) -> (..., K, 4, 3, C)."""
-    value, slope = nodes[..., 0, :, :], nodes[..., 1, :, :] * spacing
+    _, width = nodes(cutoff, at_nodes.shape[-4] - 1)
+    value, slope = at_nodes[..., 0, :, :], at_nodes[..., 1, :, :] * width[:, None, None]
     v0, v1 = value[..., :-1, :, :], value[..., 1:, :, :]
     s0, s1 = slope[..., :-1, :, :], slope[..., 1:, :, :]
     return np.stack([v0, s0, 3 * (v1 - v0) - 2 * s0 - s1, 2 * (v0 - v1) + s0 + s1], axis=-3)
@@ -205,6 +206,5 @@ def new_scratch(channels: int, block: int, dtype: type) -> Scratch:
         "hidden_slope": H,
     }
     arrays = {name: zeros((block, width), dtype) for name, width in widths.items()}
-    buffer = np.concatenate([np.zeros(4 * P, dtype), np.ones(P, dtype)])
     ones: np.ndarray = np.ones(3 * P, dtype)
-    return Scratch(inverse=zeros((block,), dtype), buffer=aligned(buffer), ones=aligned(ones), **arrays)
+    return Scratch(inverse=zeros((block,), dtype), ones=aligned(ones), **arrays)

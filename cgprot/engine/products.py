@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 from cgprot.compiled import kernel
-from cgprot.engine.arithmetic import everywhere, load_vector, vector_fma
+from cgprot.model.lanes import fuse, repeat
 
 WIDE = bool(llvmlite.binding.get_host_cpu_features().get("avx512f", False))
 VECTOR_BYTES = 64 if WIDE else 32
@@ -62,12 +62,15 @@ def _write_tile(builder, starts, values, size, n_rows, n_vectors):
     k = builder.phi(integer)
     totals = [builder.phi(vector) for _ in targets]
     lines = [place(right_0, right_step, k, v) for v in range(n_vectors)]
-    lines = [load_vector(builder, right, line, vector, size) for line in lines]
+    lines = [
+        builder.load(builder.bitcast(builder.gep(right, [line]), vector.as_pointer()), align=size)
+        for line in lines
+    ]
     new = []
     for r, row in enumerate(rows):
-        element = everywhere(builder, builder.load(builder.gep(left, [builder.add(row, k)])), vector)
+        element = repeat(builder, builder.load(builder.gep(left, [builder.add(row, k)])), vector)
         for v, line in enumerate(lines):
-            new.append(vector_fma(builder, vector, element, line, totals[r * n_vectors + v]))
+            new.append(fuse(builder, element, line, totals[r * n_vectors + v]))
     next_k = builder.add(k, integer(1))
     for phi, start, step in zip(
         [k, *totals], [integer(0)] + [zero] * len(totals), [next_k, *new], strict=True

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cgprot.engine.grid import SOFT, nodes
 from cgprot.engine.network import Network
 from cgprot.errors import InputError
 from cgprot.model.checkpoint import (
@@ -56,11 +57,6 @@ class CompressedPotential:
     def intervals(self) -> int:
         return len(self.weights["embedding_table"]) - 1
 
-    @property
-    def spacing(self) -> float:
-        """Width of a table interval [Å]."""
-        return self.config.cutoff / self.intervals
-
 
 def tabulate(potential: Potential, intervals: int) -> CompressedPotential:
     """The compressed form of a potential, its error unknown.
@@ -77,12 +73,12 @@ def tabulate(potential: Potential, intervals: int) -> CompressedPotential:
     by_type = embedding.species_terms(torch.arange(1, potential.config.n_types + 1))  # (T, 2, C)
     at_0 = network.basis(torch.zeros(1, dtype=torch.float64))
     own = 3**0.5 * by_type.sum(1) * embedding.radial(at_0)[0].chunk(3)[0]
-    nodes = _nodes(exact, embedding.radial, intervals)
+    embedding_table = _at_nodes(exact, embedding.radial, intervals)
     layers, C = network.layers, potential.config.channels
     tensors = {
         "species": by_type,
         "own": own,
-        "embedding_table": nodes,
+        "embedding_table": embedding_table,
         "embedding_map": _maps(embedding.linear),
         "gate_scale": embedding.norm.weight,
         "gate_shift": embedding.norm.bias,
@@ -90,7 +86,9 @@ def tabulate(potential: Potential, intervals: int) -> CompressedPotential:
         "gate_1_bias": embedding.gate[0].bias,
         "gate_2": embedding.gate[2].weight.T,
         "gate_2_bias": embedding.gate[2].bias,
-        "message_table": _stack([_nodes(exact, layer.radial, intervals) for layer in layers], nodes),
+        "message_table": _stack(
+            [_at_nodes(exact, layer.radial, intervals) for layer in layers], embedding_table
+        ),
         "own_message": _stack([layer.radial(at_0)[0] for layer in layers], own.new_empty(3 * C)),
         "map_in": _stack([_maps(layer.linear_in) for layer in layers], own.new_empty(3, C, C)),
         "map_out": _stack([_maps(layer.linear_out) for layer in layers], own.new_empty(3, C, C)),
@@ -115,14 +113,14 @@ def _maps(linear: Any) -> Tensor:
     return torch.stack([part.weight.T for part in linear.parts])
 
 
-def _nodes(exact: Potential, radial: Callable[[Tensor], Tensor], intervals: int) -> Tensor:
-    """Values and slopes of f_cut(r) f(φ(r)) at evenly spaced r from 0 to the cutoff; (K + 1, 2, 3, C)."""
+def _at_nodes(exact: Potential, radial: Callable[[Tensor], Tensor], intervals: int) -> Tensor:
+    """Values and slopes of f_cut(r) f(φ(r)) at the nodes of the tables; (K + 1, 2, 3, C)."""
     cutoff = exact.config.cutoff
 
     def factor(r: Tensor) -> Tensor:
         return (radial(exact.network.basis(r)) * cosine_cutoff(r, cutoff)[:, None]).unflatten(1, (3, -1))
 
-    r = torch.linspace(0, cutoff, intervals + 1, dtype=torch.float64)
+    r = torch.from_numpy(nodes(cutoff, intervals)[0])
     values, slopes = torch.func.jvp(factor, (r,), (torch.ones_like(r),))  # type: ignore[misc]
     return torch.stack([values, slopes], dim=1)
 
@@ -132,6 +130,7 @@ def save_compressed(path: Path, compressed: CompressedPotential, metadata: Mappi
     record = {
         **metadata,
         "kind": ENGINE_KIND,
+        "soft": SOFT,
         "config": compressed.config.model_dump(),
         "model_sha256": compressed.model_sha256,
         "errors": compressed.errors,
@@ -159,6 +158,8 @@ def load_compressed(path: Path) -> tuple[CompressedPotential, dict]:
     tensors, metadata = load_tensors(path)
     if metadata.get("kind") != ENGINE_KIND:
         raise InputError(f"{path}: not a compressed potential: make one with cgprot export --to engine")
+    if metadata.get("soft") != SOFT:
+        raise InputError(f"{path}: tables of another version: make it anew with cgprot export --to engine")
     try:
         config = ModelConfig(**metadata["config"])
         weights = {name: tensors[name].numpy() for name in WEIGHTS}

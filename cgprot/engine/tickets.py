@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cgprot.engine.channels import kernel
+from cgprot.compiled import kernel
 from cgprot.engine.network import zeros
 
 TAKEN, DONE, VERDICT = 0, 8, 16  # each in a cache line of its own

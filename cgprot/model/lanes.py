@@ -1,10 +1,14 @@
-"""Sixteen neighbouring channels as one value inside compiled loops.
+"""Sixteen neighbouring channels as one value inside compiled loops, and arithmetic that leaves no choice.
 
 A compiler that meets `out[m, c] += f[c] * X[m, c]` must first prove that the arrays do not overlap, and sends
-every sum through memory. Held as values of this type, sums stay in vector registers, whatever their width is,
-and multiply-adds are fused by name. Wherever an index is asked for, it is the element's number from the start
-of a contiguous array of any shape.
+every sum through memory. Held as values of this type, sums stay in vector registers, whatever their width is.
+Multiply-adds are fused by name, and sixteen numbers are added as a tree: the same bits in every copy of a
+loop. Wherever an index is asked for, it is the element's number from the start of a contiguous array of any
+shape.
 """
+
+# An intrinsic is called without the context that its definition takes.
+# mypy: disable-error-code="call-arg, var-annotated"
 
 import operator
 
@@ -15,6 +19,7 @@ from numba.extending import (
     intrinsic,
     lower_builtin,
     models,
+    register_jitable,
     register_model,
     type_callable,
 )
@@ -38,6 +43,24 @@ class _LanesModel(models.PrimitiveModel):
 
 def _vector(scalar: types.Float) -> ir.VectorType:
     return ir.VectorType(ir.DoubleType() if scalar == types.float64 else ir.FloatType(), LANES)
+
+
+def repeat(builder, element, vector: ir.VectorType):
+    """A vector of any length with this element in every lane."""
+    number, undefined = ir.IntType(32), ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, element, ir.Constant(number, 0))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(number, vector.count), [0] * vector.count)
+    )
+
+
+def fuse(builder, *values):
+    """values[0] * values[1] + values[2], rounded once; scalars, or vectors of any length."""
+    kind = values[0].type
+    scalar, lanes = (kind.element, f"v{kind.count}") if isinstance(kind, ir.VectorType) else (kind, "")
+    name = f"llvm.fma.{lanes}{'f64' if isinstance(scalar, ir.DoubleType) else 'f32'}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return builder.call(function, values)
 
 
 @intrinsic
@@ -68,14 +91,7 @@ def everywhere(context, array, index):
 
     def generate(context, builder, signature, values):
         data = context.make_array(array)(context, builder, values[0]).data
-        vector, number = _vector(array.dtype), ir.IntType(32)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(
-            undefined, builder.load(builder.gep(data, [values[1]])), ir.Constant(number, 0)
-        )
-        return builder.shuffle_vector(
-            first, undefined, ir.Constant(ir.VectorType(number, LANES), [0] * LANES)
-        )
+        return repeat(builder, builder.load(builder.gep(data, [values[1]])), _vector(array.dtype))
 
     return Lanes(array.dtype)(array, index), generate
 
@@ -85,28 +101,18 @@ def constant(context, array, value):
     """A number, sixteen times, in the precision of `array`."""
 
     def generate(context, builder, signature, values):
-        vector, number = _vector(array.dtype), ir.IntType(32)
         scalar = context.cast(builder, values[1], value, array.dtype)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(undefined, scalar, ir.Constant(number, 0))
-        return builder.shuffle_vector(
-            first, undefined, ir.Constant(ir.VectorType(number, LANES), [0] * LANES)
-        )
+        return repeat(builder, scalar, _vector(array.dtype))
 
     return Lanes(array.dtype)(array, value), generate
 
 
 @intrinsic
 def fma(context, a, b, c):
-    """a b + c, rounded once."""
-
-    def generate(context, builder, signature, values):
-        vector = values[0].type
-        name = f"llvm.fma.v{LANES}f{a.scalar.bitwidth}"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        return builder.call(function, values)
-
-    return a(a, a, a), generate
+    """a b + c, rounded once; of sixteen numbers or one, all of the same type."""
+    if not (isinstance(a, Lanes | types.Float) and a == b == c):
+        return None
+    return a(a, a, a), lambda context, builder, signature, values: fuse(builder, *values)
 
 
 @intrinsic
@@ -129,6 +135,15 @@ def total(context, value):
         return builder.extract_element(left, ir.Constant(ir.IntType(32), 0))
 
     return value.scalar(value), generate
+
+
+@register_jitable
+def dot(x, y):
+    """Σ x y over two contiguous rows of equal length, a multiple of 16, sixteen sums at a time."""
+    sums = constant(x, 0.0)
+    for place in range(0, x.size, LANES):
+        sums = fma(load(x, place), load(y, place), sums)
+    return total(sums)
 
 
 def _place(context, builder, signature, values):

@@ -1,12 +1,12 @@
 """A network as the integrator sees it: a function of positions."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
+from cgprot.beads import Forces
 from cgprot.engine.compress import check_compressible, compress, compress_to_single
 from cgprot.engine.cpu import CpuEngine
 from cgprot.engine.cuda import CudaEngine, import_cupy
@@ -22,13 +22,12 @@ from cgprot.model.checkpoint import load_model, model_path
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import Potential
 
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Engine = Literal["compressed", "network"]
 Device = Literal["cpu", "cuda"]
 Model = Potential | CompressedPotential
 
 _ENGINES: dict[Device, type[CpuEngine] | type[CudaEngine]] = {"cpu": CpuEngine, "cuda": CudaEngine}
-TABLE_INTERVALS = 2048
+TABLE_INTERVALS = 1024
 # Besides the start the compression is measured on as many shaken copies of it; 0.05 Å is thermal motion.
 _SHAKEN_COPIES = 4
 _SHAKE = 0.05  # Å

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgprot.beads import Forces
 from cgprot.errors import InputError, UnstableError
 from cgprot.files.stop import Interrupted, StopSignal
 from cgprot.simulate.config import SimulateConfig
@@ -15,8 +16,6 @@ from cgprot.simulate.langevin import kinetic_temperature
 from cgprot.simulate.progress import Progress
 from cgprot.simulate.record import Record, last_good_name
 from cgprot.simulate.state import SimulationState, Stopped
-
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Moment(NamedTuple):

@@ -1,15 +1,13 @@
 """Going down to the nearest minimum of the energy before dynamics starts."""
 
 import sys
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from cgprot.beads import Forces
 from cgprot.errors import UnstableError
-
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 LARGEST_FORCE = 1.0  # kcal/mol/Å on any bead; at 300 K their rms is about 26
 MOST_STEPS = 5000

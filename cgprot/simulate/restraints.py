@@ -1,7 +1,6 @@
 """Harmonic restraints on distances and on the RMSD to a reference, added to a model's forces."""
 
 import tomllib
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -9,13 +8,12 @@ import MDAnalysis
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cgprot.beads import BeadFrames, BeadSystem
+from cgprot.beads import BeadFrames, BeadSystem, Forces
 from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import sha256_of
 from cgprot.files.universe import bead_universe
 from cgprot.simulate.start import load_start
 
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 RESTRAINTS_FILE = "restraints.json"
 _LEAST_BEADS = 3  # fewer have no orientation
 

@@ -7,7 +7,7 @@ so the files are the same, byte for byte, however many processes there are.
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -15,9 +15,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from cgprot.beads import Forces
 from cgprot.errors import InputError, UsageError
-
-Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _AGAIN, _END = 1, 0
 # A start, compilation included, may take the others some minutes longer.

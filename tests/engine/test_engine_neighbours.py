@@ -9,6 +9,7 @@ import torch
 from engines import TYPES, cluster, cuda_on_c, cuda_on_gpu, each_engine, model_forces, potential_of
 
 from cgprot.engine.cpu import CpuEngine
+from cgprot.engine.grid import distance_of, horizon_of
 from cgprot.engine.neighbours import is_good, list_pairs
 from cgprot.engine.tables import tabulate
 from cgprot.errors import InputError
@@ -50,7 +51,7 @@ def listed_by_cells(engine, positions, reach, box):
     }
     receiver = np.repeat(np.arange(len(positions)), of["count"])
     edges = receiver * made.room + np.concatenate([np.arange(n) for n in of["count"]])
-    r = (of["interval"] + of["fraction"])[edges] * reach / 2
+    r = distance_of((of["interval"] + of["fraction"])[edges], horizon_of(reach, 2))
     vectors = of["direction"][edges] * r[:, None]
     found = sorted(
         (i, j, *np.round(v, 6)) for i, j, v in zip(receiver, of["sender"][edges], vectors, strict=True)
