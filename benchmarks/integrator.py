@@ -16,11 +16,11 @@ import numpy as np
 from cgprot.engine.cpu import CpuEngine
 from cgprot.engine.tables import tabulate
 from cgprot.model.checkpoint import load_model
+from cgprot.simulate.forces import TABLE_INTERVALS
 from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.start import load_start
 
 STRUCTURE = Path(__file__).parent.parent / "examples" / "chignolin_300K.pdb"
-INTERVALS = 2048
 
 
 def medians(calls, rounds, clock):
@@ -54,7 +54,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=10.0, help="for each number of replicas")
     options = parser.parse_args()
     potential, metadata = load_model("heavy-demo")
-    start, compressed = load_start(STRUCTURE, metadata["mapping"]), tabulate(potential, INTERVALS)
+    start, compressed = load_start(STRUCTURE, metadata["mapping"]), tabulate(potential, TABLE_INTERVALS)
     print(
         "| replicas | NumPy [µs] | compiled [µs] | forces [µs] | share of the integrator |\n"
         + "|---" * 5

@@ -38,6 +38,7 @@ from cgprot.reference.forcefield import create_system
 from cgprot.reference.peptide import as_quantity
 from cgprot.reference.structure import Structure, load_structure
 from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.forces import TABLE_INTERVALS
 from cgprot.simulate.guard import Guard
 from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.loop import Loop
@@ -48,7 +49,6 @@ from cgprot.simulate.start import load_start
 from cgprot.units import FS_PER_PS, PS_PER_NS, SECONDS_PER_DAY
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "chignolin.pdb"
-INTERVALS = 2048
 STEP_PS = 0.002
 FEWEST_STEPS = 20
 PARTS = {"integrator": (Integrator, "step"), "guard": (Guard, "violations"), "frame": (Record, "frame")}
@@ -116,7 +116,7 @@ def prepare(path: Path, options: argparse.Namespace) -> Bench:
     start = load_start(path, "heavy")
     name = path.stem.removeprefix("ff_")
     if options.channels is None:
-        tables = tabulate(load_model(options.model)[0], INTERVALS)
+        tables = tabulate(load_model(options.model)[0], TABLE_INTERVALS)
         minimum = minimise(engine_forces(tables, start.system.bead_type, 1), start.positions, 1.0)
         return Bench(name, replace(start, positions=minimum.positions), tables, 300.0)
     torch.manual_seed(0)
@@ -125,7 +125,7 @@ def prepare(path: Path, options: argparse.Namespace) -> Bench:
     # So weak that nothing moves far, in a bath of 0 K, which no guard of the temperature watches:
     # speed depends on neither.
     potential.energy_scale.mul_(1e-4 / potential.energy_and_forces(graph)[1].std())
-    return Bench(name, start, tabulate(potential, INTERVALS), 0.0)
+    return Bench(name, start, tabulate(potential, TABLE_INTERVALS), 0.0)
 
 
 def run_ours(bench: Bench, replicas: int, steps: int, threads: int) -> dict[str, float]:

@@ -34,17 +34,17 @@ TRACEBACK = "CGPROT_TRACEBACK"  # with this in the environment an unexpected err
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit code (0, or 2 usage, 3 bad input, 4 unstable, 5 I/O)."""
-    options = _parser().parse_args(arguments)
+    options, code = _parser().parse_args(arguments), 0
     try:
         with warnings.catch_warnings():
             # What third-party readers warn of is checked here and refused in words of our own.
             warnings.simplefilter("ignore")
             code = options.handler(options) or 0
-            sys.stdout.flush()  # at the interpreter's end a closed pipe could not be answered
+            print(end="", flush=True)  # at the interpreter's end a closed pipe could not be answered
             return code
     except BrokenPipeError:  # whoever reads our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return code
     except (Exception, KeyboardInterrupt) as error:
         message, code = _explain(error)
     print(f"cgprot {options.verb}: {' '.join(message.split())}", file=sys.stderr)

@@ -15,6 +15,8 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 PACKAGE = Path(__file__).parent
+# What files of loops hold, or of the tuples that these take: machine code knows their fields by number.
+_TELLING = (b"numba", b"llvmlite", b"kernel", b"NamedTuple")
 
 
 @functools.cache
@@ -23,8 +25,8 @@ def sources_sha256(package: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         text = path.read_bytes()
-        if path.name == "units.py" or any(word in text for word in (b"numba", b"llvmlite", b"kernel")):
-            digest.update(text)
+        if path.name == "units.py" or any(word in text for word in _TELLING):
+            digest.update(b"%s %d " % (path.name.encode(), len(text)) + text)
     return digest.hexdigest()
 
 
@@ -36,11 +38,18 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Callable) -> None:
         super().__init__(function)
+        self._name_of_all = f"{self._impl.filename_base}-"
+        self._name_of_these = f"{self._name_of_all}{sources_sha256(PACKAGE)[:16]}"
         self._cache_file = IndexDataCacheFile(
-            self._cache_path,
-            f"{self._impl.filename_base}-{sources_sha256(PACKAGE)[:16]}",
-            self._impl.locator.get_source_stamp(),
+            self._cache_path, self._name_of_these, self._impl.locator.get_source_stamp()
         )
+
+    def save_overload(self, signature: object, data: object) -> None:
+        """Keep new machine code, and remove what earlier sources left."""
+        super().save_overload(signature, data)
+        for file in Path(self._cache_path).glob(f"{self._name_of_all}*"):
+            if not file.name.startswith(self._name_of_these):
+                file.unlink(missing_ok=True)
 
 
 def kernel(function: Callable) -> Callable:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cgprot.files.dataset import read_dataset, write_dataset
+from cgprot.shipped import shipped
 
 
 def test_sample_map_label(call, tmp_path):
@@ -99,6 +100,29 @@ def test_an_unexpected_failure_is_one_line_too(call, monkeypatch, tmp_path, exam
     monkeypatch.setenv("CGPROT_TRACEBACK", "1")
     with pytest.raises(RuntimeError):
         call(*line)
+
+
+def test_a_closed_pipe_does_not_hide_a_verdict():
+    program = """
+import sys
+from types import SimpleNamespace
+from cgprot import cli
+options = SimpleNamespace(verb="verify", handler=lambda options: print("one is not as it was") or 3)
+cli._parser = lambda: SimpleNamespace(parse_args=lambda arguments: options)
+sys.exit(cli.main([]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": ""},
+    )  # fmt: skip
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (3, "")
+
+
+def test_no_standard_output_at_all_is_no_failure():
+    command = f"{sys.executable} -m cgprot verify {shipped('trained') / 'heavy-demo'} >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

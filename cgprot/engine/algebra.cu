@@ -3,7 +3,7 @@
  *
  * CUDA within what C can read too: tests compile these very files with a C compiler, the few words of CUDA in
  * them (threadIdx, __syncthreads, __shfl_xor_sync ...) explained by a prelude. Given when they are compiled:
- * REAL, float or double. In the kernels b is a bead among those of all replicas, c a channel, P their padded
+ * REAL, float or double; SOFT [Angstrom], see grid.py. In the kernels b is a bead among those of all replicas, c a channel, P their padded
  * number, C the number that are no padding. A bead's features are a row of 9 P numbers: nine coefficients of
  * P channels each, the first of I, three of A, five of S.
  */
@@ -24,7 +24,6 @@ typedef unsigned long long word;
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 #define EPSILON 1e-5 /* of torch.nn.LayerNorm */
-#define SOFT 2.0 /* Angstrom, as in grid.py */
 #define SQRT2 1.4142135623730951
 #define SQRT3 1.7320508075688772
 #define SQRT6 2.449489742783178

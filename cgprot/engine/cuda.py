@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cgprot.engine.cells import cells_of
+from cgprot.engine.grid import SOFT
 from cgprot.engine.inputs import check_shape, coincident, not_finite, product_factors, type_numbers
 from cgprot.engine.launches import MOST_THREADS, Launch, Launches
 from cgprot.engine.network import Network, lay_out
@@ -39,7 +40,7 @@ def source() -> str:
 
 def compile_options(dtype: type) -> tuple[str, ...]:
     """What the kernels are told when they are compiled."""
-    return (f"-DREAL={_C_TYPES[np.dtype(dtype)]}",)
+    return (f"-DREAL={_C_TYPES[np.dtype(dtype)]}", f"-DSOFT={SOFT}")
 
 
 def import_cupy() -> Any:

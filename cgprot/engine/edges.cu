@@ -3,7 +3,7 @@
 
 /* gradient (n_edges, 3): dE/d(r_i - r_j) through all that an edge carries. Messages of all layers:
  * message_table (layers, intervals, 12 P), to_M and Y (layers, n_total, 9 P); upstream: dE/d of the
- * embedding. A block a bead, its warps take edges in turn. */
+ * embedding; `horizon`: as in grid.py. A block a bead, its warps take edges in turn. */
 KERNEL differentiate_edges(whole n_total, whole n_beads, whole P, whole n_layers, whole intervals,
                            double horizon, whole room, const int *count, const int *sender,
                            const int *interval, const real *fraction, const real *inverse_distance,

@@ -7,7 +7,7 @@ rows, which stay in a fast cache, and half as many rows are as exact as evenly s
 import numpy as np
 from numba.extending import register_jitable
 
-SOFT = 2.0  # Å, the a above; algebra.cu has it too
+SOFT = 2.0  # Å, the a above
 
 
 @register_jitable

@@ -31,8 +31,8 @@ def sum_embedding(i, edges, table, species, bead_type, out, lanes):
             t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
             types = bead_type[i], bead_type[edges.sender[edge]]
             Y = everywhere_of(out, harmonics(edges.direction[edge]))
-            low = add_parts(scaled(pair_of(species, types, c, P), value(table, row + c, P, t)), Y, low)
-            high = add_parts(scaled(pair_of(species, types, d, P), value(table, row + d, P, t)), Y, high)
+            low = add_parts(between(pair_of(species, types, c, P), value(table, row + c, P, t)), Y, low)
+            high = add_parts(between(pair_of(species, types, d, P), value(table, row + d, P, t)), Y, high)
         store_rows(out, c, P, low)
         store_rows(out, d, P, high)
 
@@ -62,7 +62,7 @@ def compare_messages(i, edges, table, upstream, features, lanes):
         sender, by_x = 9 * P * edges.sender[edge], constant(table, 0.0)
         for c in range(0, n_channels(table), LANES):
             G, X = load_rows(upstream, 9 * P * i + c, P), load_rows(features, sender + c, P)
-            by_x += contract(slope(table, row + c, P, t), parts_dot(G, X))
+            by_x += sum_parts(slopes(table, row + c, P, t), parts_dot(G, X))
         edges.slope[edge] += total(by_x)
 
 
@@ -89,8 +89,8 @@ def _differentiate_edge(edge, types, edges, table, species, upstream, lanes):
     sums = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
     for c in range(0, n_channels(table), LANES):
         pair, G = pair_of(species, types, c, P), load_rows(upstream, c, P)
-        sums = add_parts(scaled(pair, value(table, row + c, P, t)), G, sums)
-        by_x = fma(pair, contract(slope(table, row + c, P, t), parts_dot(Y, G)), by_x)
+        sums = add_parts(between(pair, value(table, row + c, P, t)), G, sums)
+        by_x = fma(pair, sum_parts(slopes(table, row + c, P, t), parts_dot(Y, G)), by_x)
     g_x, g_y, g_z = _by_direction(table, u, sums)
     return total(g_x), total(g_y), total(g_z), total(by_x)
 
@@ -111,10 +111,10 @@ def _by_direction(like, u, G):
 def sum_forces(i, edges, out):
     """out = -∂E/∂r_i, in float64."""
     for k in range(3):
-        total = 0.0
+        force = 0.0
         for edge in range(edges.start[i], edges.start[i + 1]):
-            total += np.float64(edges.gradient[edges.reverse[edge], k]) - np.float64(edges.gradient[edge, k])
-        out[k] = total
+            force += np.float64(edges.gradient[edges.reverse[edge], k]) - np.float64(edges.gradient[edge, k])
+        out[k] = force
 
 
 @register_jitable
@@ -164,8 +164,8 @@ def add_parts(f, x, sums):
 
 
 @register_jitable
-def scaled(z, f):
-    """z f for each of I, A, S."""
+def between(z, f):
+    """The factor of a pair for each of I, A, S: f(r) by its types, Z f."""
     return z * f[0], z * f[1], z * f[2]
 
 
@@ -186,7 +186,7 @@ def value(table, place, P, t):
 
 
 @register_jitable
-def slope(table, place, P, t):
+def slopes(table, place, P, t):
     """df/dx for I, A and S, x growing by one over an interval; a factor dx/dr serves all channels."""
     place += 3 * P
     return _square(table, place, P, t), _square(table, place + P, P, t), _square(table, place + 2 * P, P, t)
@@ -206,6 +206,6 @@ def _square(table, k, P, t):
 
 
 @register_jitable
-def contract(f, x):
+def sum_parts(f, x):
     """Σ f x over I, A and S."""
     return fma(f[2], x[2], fma(f[1], x[1], f[0] * x[0]))

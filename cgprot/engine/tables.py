@@ -159,7 +159,10 @@ def load_compressed(path: Path) -> tuple[CompressedPotential, dict]:
     if metadata.get("kind") != ENGINE_KIND:
         raise InputError(f"{path}: not a compressed potential: make one with cgprot export --to engine")
     if metadata.get("soft") != SOFT:
-        raise InputError(f"{path}: tables of another version: make it anew with cgprot export --to engine")
+        raise InputError(
+            f"{path}: tables of another version: make it anew with cgprot export --to engine; a run that "
+            "began with this file goes on with that version alone"
+        )
     try:
         config = ModelConfig(**metadata["config"])
         weights = {name: tensors[name].numpy() for name in WEIGHTS}

@@ -38,6 +38,7 @@ class _Compressed(BaseModel):
     name: Literal["compressed"]
     device: Device = "cpu"
     intervals: int
+    soft: float | None = None
 
 
 class _Restraints(BaseModel):

@@ -1,5 +1,6 @@
 """A network as the integrator sees it: a function of positions."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from cgprot.beads import Forces
 from cgprot.engine.compress import check_compressible, compress, compress_to_single
 from cgprot.engine.cpu import CpuEngine
 from cgprot.engine.cuda import CudaEngine, import_cupy
+from cgprot.engine.grid import SOFT
 from cgprot.engine.tables import (
     CompressedPotential,
     holds_compressed,
@@ -117,7 +119,7 @@ def choose_forces(
     record: dict = {"name": engine, "device": device}
     if engine == "compressed":
         compressed = _compressed(model, bead_type, charge, start, box, device)
-        record |= {"intervals": compressed.intervals, "largest_errors": compressed.errors}
+        record |= {"intervals": compressed.intervals, "soft": SOFT, "largest_errors": compressed.errors}
         if model.config.outputs:
             record["left_out"] = list(model.config.outputs)
         if model is compressed:
@@ -157,13 +159,20 @@ def recorded_forces(
     bonds: np.ndarray | None = None,
     box: np.ndarray | None = None,
 ) -> Forces:
-    """The forces of the engine that `choose_forces` recorded, the same to the last bit on its device."""
+    """The forces of the engine that `choose_forces` recorded, the same to the last bit on its device.
+
+    Where tables of another version were recorded, this is told to standard error.
+    """
     device: Device = record.get("device", "cpu")
     check_device(record["name"], device)
     if record["name"] == "network":
         if isinstance(model, CompressedPotential):
             raise InputError("an engine's file holds no network: give the model that it came from")
         return forces_from(model.to(device), bead_type, charge, bonds, box)
+    if record.get("soft") != SOFT:
+        print(
+            "the tables are of another version than at the start: from here on forces differ", file=sys.stderr
+        )
     compressed = model if isinstance(model, CompressedPotential) else tabulate(model, record["intervals"])
     return _ENGINES[device](compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))
 
