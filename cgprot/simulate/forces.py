@@ -170,9 +170,8 @@ def recorded_forces(
             raise InputError("an engine's file holds no network: give the model that it came from")
         return forces_from(model.to(device), bead_type, charge, bonds, box)
     if record.get("soft") != SOFT:
-        print(
-            "the tables are of another version than at the start: from here on forces differ", file=sys.stderr
-        )
+        told = "the tables are of another version than at the start, from here on forces differ a little"
+        print(f"cgprot simulate: {told}", file=sys.stderr)
     compressed = model if isinstance(model, CompressedPotential) else tabulate(model, record["intervals"])
     return _ENGINES[device](compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))
 

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from engines import potential_of
+from engines import TYPES, potential_of
 
 from cgprot.engine.edges import Edges, find_edges
-from cgprot.engine.grid import distance_of, horizon_of, nodes, place_of, rate_of
+from cgprot.engine.grid import SOFT, distance_of, horizon_of, nodes, place_of, rate_of
 from cgprot.engine.kernels import sum_messages
 from cgprot.engine.network import new_edges
 from cgprot.engine.tables import load_compressed, save_compressed, tabulate
 from cgprot.errors import InputError
+from cgprot.simulate.forces import recorded_forces
 
 CUTOFF, INTERVALS = 5.3, 100
 HORIZON = horizon_of(CUTOFF, INTERVALS)
@@ -67,3 +68,11 @@ def test_a_file_of_another_grid_is_refused(tmp_path, monkeypatch):
         save_compressed(path, tabulate(potential_of(), 64), {})
     with pytest.raises(InputError, match="tables of another version: make it anew"):
         load_compressed(path)
+
+
+@pytest.mark.parametrize(("recorded", "lines"), [({"soft": SOFT}, 0), ({"soft": 1.0}, 1), ({}, 1)])
+def test_a_run_resumed_with_other_tables_says_so(capsys, recorded, lines):
+    record = {"name": "compressed", "intervals": 64} | recorded
+    recorded_forces(record, potential_of(), TYPES, np.zeros(len(TYPES)), 1)
+    told = capsys.readouterr().err
+    assert told.count("\n") == told.count("tables are of another version") == lines
