@@ -3,9 +3,9 @@
  *
  * CUDA within what C can read too: tests compile these very files with a C compiler, the few words of CUDA in
  * them (threadIdx, __syncthreads, __shfl_xor_sync ...) explained by a prelude. Given when they are compiled:
- * REAL, float or double; SOFT [Angstrom], see grid.py. In the kernels b is a bead among those of all replicas, c a channel, P their padded
- * number, C the number that are no padding. A bead's features are a row of 9 P numbers: nine coefficients of
- * P channels each, the first of I, three of A, five of S.
+ * REAL, float or double, and SOFT [Angstrom], see grid.py. In the kernels b is a bead among those of all replicas,
+ * c a channel, P their padded number, C the number that are no padding. A bead's features are a row of 9 P numbers:
+ * nine coefficients of P channels each, the first of I, three of A, five of S.
  */
 
 #ifdef __cplusplus
