@@ -127,14 +127,14 @@ def embed(first, last, bead_type, shape, edges, net, work, scratch, lanes):
         activate(work.gate[i], net.gate_2_bias, work.gate_slope[i])
         gate(work.mapped[i], work.gate[i], scratch.X[i - first])
     if len(net.map_in) == 0:
-        read_out(first, last, shape, net, work, scratch, lanes)
+        read_out(first, last, shape, net, work, scratch)
         embed_backward(first, last, bead_type, shape, edges, net, work, scratch, lanes)
     else:
-        send(0, first, last, net, work, scratch, lanes)
+        send(0, first, last, net, work, scratch)
 
 
 @kernel
-def send(layer, first, last, net, work, scratch, lanes):
+def send(layer, first, last, net, work, scratch):
     """Y of the next interaction from scratch.X."""
     for b in range(last - first):
         shrink(scratch.X[b], scratch.T[b])
@@ -165,17 +165,17 @@ def interact(layer, first, last, shape, edges, net, work, scratch, lanes):
     for b in range(last - first):
         add_square(scratch.G[b], scratch.dX[b], work.factor[first + b], scratch.X[b])
     if layer == len(net.map_in) - 1:
-        read_out(first, last, shape, net, work, scratch, lanes)
-        turn(layer, first, last, shape, net, work, scratch, lanes)
+        read_out(first, last, shape, net, work, scratch)
+        turn(layer, first, last, shape, net, work, scratch)
     else:
         for i in range(first, last):
             work.X[layer, i], work.M[layer, i] = scratch.X[i - first], scratch.M[i - first]
             work.dX[layer, i] = scratch.dX[i - first]
-        send(layer + 1, first, last, net, work, scratch, lanes)
+        send(layer + 1, first, last, net, work, scratch)
 
 
 @kernel
-def read_out(first, last, shape, net, work, scratch, lanes):
+def read_out(first, last, shape, net, work, scratch):
     """The energy of each bead from scratch.X; scratch.G <- dE/dX."""
     P, n, H = net.own.shape[1], last - first, len(net.head_2)
     for b in range(n):
@@ -209,7 +209,7 @@ def read_out(first, last, shape, net, work, scratch, lanes):
 
 
 @kernel
-def turn(layer, first, last, shape, net, work, scratch, lanes):
+def turn(layer, first, last, shape, net, work, scratch):
     """From scratch.G = dE/dX after the layer to dE/dX̂, dE/dY and dE/dM within it, of the bead itself.
 
     scratch.M and scratch.dX are those of the layer.
@@ -245,7 +245,7 @@ def go_back(layer, first, last, bead_type, shape, edges, net, work, scratch, lan
     else:
         for i in range(first, last):
             scratch.M[i - first], scratch.dX[i - first] = work.M[layer - 1, i], work.dX[layer - 1, i]
-        turn(layer - 1, first, last, shape, net, work, scratch, lanes)
+        turn(layer - 1, first, last, shape, net, work, scratch)
 
 
 @kernel
