@@ -18,7 +18,6 @@ from cgprot.model.algebra_kernels import coefficients, load_matrix, plus, times
 from cgprot.model.kernels import load_rows, store_rows
 from cgprot.model.lanes import LANES, constant, dot, fma, load, store
 
-SQRT2, SQRT3, SQRT6 = math.sqrt(2), math.sqrt(3), math.sqrt(6)
 EPSILON = 1e-5  # of torch.nn.LayerNorm
 FIRST = (0, 1, 4, 9)  # the coefficients of I, A and S begin here
 

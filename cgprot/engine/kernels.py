@@ -14,19 +14,20 @@ import numpy as np
 from numba.extending import register_jitable
 
 from cgprot.compiled import kernel
-from cgprot.engine.channels import SQRT2, SQRT3, SQRT6, parts_dot
+from cgprot.engine.channels import parts_dot
 from cgprot.engine.grid import rate_of
-from cgprot.model.kernels import load_rows, store_rows
+from cgprot.model.algebra_kernels import SQRT2, SQRT3, SQRT6
+from cgprot.model.kernels import add_parts, load_rows, store_rows, zero_rows
 from cgprot.model.lanes import LANES, constant, everywhere, fma, load, total
 
 
 @kernel
 def sum_embedding(i, edges, table, species, bead_type, out, lanes):
     """out = Σ_j Y(r̂_ij) f(r_ij) (a_i + b_j)."""
-    P, zero = LANES * len(lanes), constant(out, 0.0)
+    P = LANES * len(lanes)
     for c in range(0, n_channels(table), 2 * LANES):
         d = second_block(c, P)
-        low = high = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
+        low = high = zero_rows(out)
         for edge in range(edges.start[i], edges.start[i + 1]):
             t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
             types = bead_type[i], bead_type[edges.sender[edge]]
@@ -83,10 +84,9 @@ def differentiate_embedding(i, edges, table, horizon, species, bead_type, upstre
 @register_jitable
 def _differentiate_edge(edge, types, edges, table, species, upstream, lanes):
     """The derivative of one edge's embedding by its direction, as if that were free, and by x."""
-    P, u, zero = LANES * len(lanes), edges.direction[edge], constant(table, 0.0)
+    P, u, sums = LANES * len(lanes), edges.direction[edge], zero_rows(table)
     t, row = everywhere(edges.fraction, edge), 12 * P * edges.interval[edge]
-    Y, by_x = everywhere_of(table, harmonics(u)), zero
-    sums = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
+    Y, by_x = everywhere_of(table, harmonics(u)), constant(table, 0.0)
     for c in range(0, n_channels(table), LANES):
         pair, G = pair_of(species, types, c, P), load_rows(upstream, c, P)
         sums = add_parts(between(pair, value(table, row + c, P, t)), G, sums)
@@ -150,17 +150,6 @@ def second_block(c, P):
 def pair_of(species, types, c, P):
     """Z_ij = a_i + b_j of two bead types, channels c to c + 16."""
     return load(species, 2 * P * types[0] + c) + load(species, 2 * P * types[1] + P + c)
-
-
-@register_jitable
-def add_parts(f, x, sums):
-    """sums + f x, one factor for each of I, A, S."""
-    I, A, S = f
-    return (
-        *(fma(I, x[0], sums[0]), fma(A, x[1], sums[1]), fma(A, x[2], sums[2])),
-        *(fma(A, x[3], sums[3]), fma(S, x[4], sums[4]), fma(S, x[5], sums[5])),
-        *(fma(S, x[6], sums[6]), fma(S, x[7], sums[7]), fma(S, x[8], sums[8])),
-    )
 
 
 @register_jitable

@@ -15,15 +15,15 @@ from cgprot.compiled import kernel
 from cgprot.model.kernels import store_rows
 from cgprot.model.lanes import LANES, constant, fma, load, store
 
-ROOT_2, ROOT_3, ROOT_6 = 1 / math.sqrt(2), 1 / math.sqrt(3), 1 / math.sqrt(6)
+SQRT2, SQRT3, SQRT6 = math.sqrt(2), math.sqrt(3), math.sqrt(6)
 
 
 @kernel
 def load_matrix(X, place, C, transposed):
     """The nine entries, row by row; sixteen channels of C."""
-    half, sixth = constant(X, ROOT_2), constant(X, ROOT_6)
-    trace, last = constant(X, ROOT_3) * load(X, place), sixth * load(X, place + 8 * C)
-    turn = constant(X, -ROOT_2 if transposed else ROOT_2)
+    half, sixth = constant(X, 1 / SQRT2), constant(X, 1 / SQRT6)
+    trace, last = constant(X, 1 / SQRT3) * load(X, place), sixth * load(X, place + 8 * C)
+    turn = constant(X, -1 / SQRT2 if transposed else 1 / SQRT2)
     x, y, z = turn * load(X, place + C), turn * load(X, place + 2 * C), turn * load(X, place + 3 * C)
     xy, yz = half * load(X, place + 4 * C), half * load(X, place + 5 * C)
     xz, first = half * load(X, place + 6 * C), half * load(X, place + 7 * C)
@@ -34,10 +34,10 @@ def load_matrix(X, place, C, transposed):
 @kernel
 def coefficients(like, m):
     """The coefficients of a matrix given by its nine entries, in the precision of the array `like`."""
-    half, sixth = constant(like, ROOT_2), constant(like, ROOT_6)
+    half, sixth = constant(like, 1 / SQRT2), constant(like, 1 / SQRT6)
     sides = m[0] + m[4]
     return (
-        constant(like, ROOT_3) * (sides + m[8]),
+        constant(like, 1 / SQRT3) * (sides + m[8]),
         *(half * (m[7] - m[5]), half * (m[2] - m[6]), half * (m[3] - m[1])),
         *(half * (m[1] + m[3]), half * (m[5] + m[7]), half * (m[2] + m[6])),
         *(half * (m[0] - m[4]), sixth * (m[8] + m[8] - sides)),

@@ -44,20 +44,29 @@ def send_features(first, last, start, sender, pair, row, weight, table, features
     C = out.shape[2]
     for c in range(0, C, LANES):
         for i in range(first, last):
-            o0 = o1 = o2 = o3 = o4 = o5 = o6 = o7 = o8 = constant(out, 0.0)
+            sums = zero_rows(out)
             for edge in range(start[i], start[i + 1]):
-                p, x = pair[edge], 9 * C * sender[edge] + c
-                I, A, S = factor(weight, table, p, row[p], c)
-                o0 = fma(I, load(features, x), o0)
-                o1 = fma(A, load(features, x + C), o1)
-                o2 = fma(A, load(features, x + 2 * C), o2)
-                o3 = fma(A, load(features, x + 3 * C), o3)
-                o4 = fma(S, load(features, x + 4 * C), o4)
-                o5 = fma(S, load(features, x + 5 * C), o5)
-                o6 = fma(S, load(features, x + 6 * C), o6)
-                o7 = fma(S, load(features, x + 7 * C), o7)
-                o8 = fma(S, load(features, x + 8 * C), o8)
-            store_rows(out, 9 * C * i + c, C, (o0, o1, o2, o3, o4, o5, o6, o7, o8))
+                p, x = pair[edge], load_rows(features, 9 * C * sender[edge] + c, C)
+                sums = add_parts(factor(weight, table, p, row[p], c), x, sums)
+            store_rows(out, 9 * C * i + c, C, sums)
+
+
+@kernel
+def add_parts(f, x, sums):
+    """sums + f x, one factor for each of I, A, S."""
+    I, A, S = f
+    return (
+        *(fma(I, x[0], sums[0]), fma(A, x[1], sums[1]), fma(A, x[2], sums[2])),
+        *(fma(A, x[3], sums[3]), fma(S, x[4], sums[4]), fma(S, x[5], sums[5])),
+        *(fma(S, x[6], sums[6]), fma(S, x[7], sums[7]), fma(S, x[8], sums[8])),
+    )
+
+
+@kernel
+def zero_rows(like):
+    """Nine zeros, each sixteen times, in the precision of the array `like`."""
+    zero = constant(like, 0.0)
+    return zero, zero, zero, zero, zero, zero, zero, zero, zero
 
 
 @kernel
@@ -161,23 +170,24 @@ def embed_features(first, last, start, sender, pair, forward, row, harmonics, we
     C = out.shape[2]
     for c in range(0, C, LANES):
         for i in range(first, last):
-            a = load(species, 2 * C * i + c)
-            o0 = o1 = o2 = o3 = o4 = o5 = o6 = o7 = o8 = constant(out, 0.0)
+            a, sums = load(species, 2 * C * i + c), zero_rows(out)
             for edge in range(start[i], start[i + 1]):
                 p = pair[edge]
                 z = a + load(species, 2 * C * sender[edge] + C + c)
                 I, A, S = factor(weight, table, p, row[p], c)
-                I, A, S, y = I * z, A * z * sign(out, forward[edge]), S * z, 9 * p
-                o0 = fma(I, everywhere(harmonics, y), o0)
-                o1 = fma(A, everywhere(harmonics, y + 1), o1)
-                o2 = fma(A, everywhere(harmonics, y + 2), o2)
-                o3 = fma(A, everywhere(harmonics, y + 3), o3)
-                o4 = fma(S, everywhere(harmonics, y + 4), o4)
-                o5 = fma(S, everywhere(harmonics, y + 5), o5)
-                o6 = fma(S, everywhere(harmonics, y + 6), o6)
-                o7 = fma(S, everywhere(harmonics, y + 7), o7)
-                o8 = fma(S, everywhere(harmonics, y + 8), o8)
-            store_rows(out, 9 * C * i + c, C, (o0, o1, o2, o3, o4, o5, o6, o7, o8))
+                parts = I * z, A * z * sign(out, forward[edge]), S * z
+                sums = add_parts(parts, load_everywhere(harmonics, 9 * p), sums)
+            store_rows(out, 9 * C * i + c, C, sums)
+
+
+@kernel
+def load_everywhere(numbers, place):
+    """Nine numbers, each sixteen times."""
+    return (
+        *(everywhere(numbers, place), everywhere(numbers, place + 1), everywhere(numbers, place + 2)),
+        *(everywhere(numbers, place + 3), everywhere(numbers, place + 4), everywhere(numbers, place + 5)),
+        *(everywhere(numbers, place + 6), everywhere(numbers, place + 7), everywhere(numbers, place + 8)),
+    )
 
 
 @kernel
