@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
+from cgprot.model.checkpoint import available_models
 from cgprot.model.potential import ModelConfig
 from cgprot.train.optimiser import OptimiserName
 from cgprot.train.projections import NAMES as MADE_OF_FORCES
@@ -61,9 +62,9 @@ class OptimiserConfig(BaseModel):
     validation_frames : at most so many frames, spread evenly over the validation data
     table_intervals : for each radial function: in steps on a CPU the edge networks are taken from tables of
         so many intervals, see `cgprot.model.edge_factor`; null runs them for every pair, as validation does
-    start : a model file or a training's run folder whose weights are the first ones, of the same architecture
-        and bead types, or with channels fewer by a whole factor, see `cgprot.train.widen`; random ones
-        without it
+    start : a shipped model's name, a model file or a training's run folder whose weights are the first ones,
+        of the same architecture and bead types, or with channels fewer by a whole factor, see
+        `cgprot.train.widen`; random ones without it
     committee, member : networks to train one after the other, member k with seed + k; or only that one
     device : "cpu", "cuda", or "auto": CUDA if there is one, said on stderr
     tensorboard : whether to log for TensorBoard as well
@@ -153,7 +154,8 @@ class RunConfig(BaseModel):
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read a TOML file and apply "section.key=value" changes to it.
 
-    Paths in the file are relative to the file, those in `overrides` to the working directory.
+    Paths in the file are relative to the file, those in `overrides` to the working directory; all become
+    absolute, so that a run may be resumed from anywhere.
 
     Raises
     ------
@@ -169,13 +171,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise StorageError(f"{path}: cannot be read ({error.strerror}): check the path")
     except ValueError as error:
         raise UsageError(f"{path}: cannot be read as TOML ({error}): mend the file")
-    if isinstance(content.get("data"), dict):
-        content["data"] |= _beside(path, content["data"])
-    settings = content.get("train")
-    if isinstance(settings, dict) and isinstance(settings.get("start"), str):
-        settings["start"] = str((path.parent / settings["start"]).resolve())
+    _make_absolute(content, path.parent)
     for override in overrides:
         _override(content, override)
+    _make_absolute(content, Path())
     return _checked(content, path)
 
 
@@ -195,13 +194,18 @@ def recorded_config(folder: Path) -> RunConfig:
     return _checked(run["config"], Path(folder) / RUN_FILE)
 
 
-def _beside(path: Path, data: dict) -> dict:
-    """The lists of paths in `data`, relative to the folder of `path`; what is no path stays to be refused."""
-    return {
-        key: [str((path.parent / entry).resolve()) if isinstance(entry, str) else entry for entry in entries]
-        for key, entries in data.items()
-        if isinstance(entries, list)
-    }
+def _make_absolute(content: dict, folder: Path) -> None:
+    """The paths in `data` and `train.start`, as seen from a folder; what is no path stays as it is."""
+    data, settings = content.get("data"), content.get("train")
+    for entries in data.values() if isinstance(data, dict) else ():
+        if isinstance(entries, list):
+            entries[:] = [_absolute(entry, folder) for entry in entries]
+    if isinstance(settings, dict) and settings.get("start", "") not in ("", *available_models()):
+        settings["start"] = _absolute(settings["start"], folder)
+
+
+def _absolute(entry: object, folder: Path) -> object:
+    return str((folder / entry).resolve()) if isinstance(entry, str) else entry
 
 
 def _override(content: dict, override: str) -> None:

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from cgprot.errors import StorageError, UsageError
+from cgprot.model.checkpoint import load_model
 from cgprot.train.config import RunConfig, load_config, recorded_config
 from cgprot.train.order import BatchesOfFrames
 from cgprot.train.state import TrainingState
@@ -31,12 +34,25 @@ def test_paths_are_relative_to_the_file(path):
 
 
 def test_overrides(path):
-    changes = ["train.learning_rate=3e-4", "model.group=SO(3)", 'data.train=["c.h5"]', "train.seed=5"]
+    changes = ["train.learning_rate=3e-4", "model.group=SO(3)", "train.seed=5"]
     config = load_config(path, changes)
     assert config.train.learning_rate == 3e-4
     assert config.model.group == "SO(3)"
-    assert [str(entry) for entry in config.data.train] == ["c.h5"]
     assert config.train.seed == 5
+
+
+def test_paths_of_overrides_are_relative_to_the_working_directory(path, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    config = load_config(path, ['data.train=["c.h5", "/d.h5"]', "train.start=first"])
+    assert config.data.train == (tmp_path / "elsewhere/c.h5", Path("/d.h5"))
+    assert config.train.start == tmp_path / "elsewhere/first"
+    assert str(config.data.validation[0]) == "/elsewhere/b.h5"
+
+
+def test_first_weights_may_be_those_of_a_shipped_model(path):
+    path.write_text(TEXT + 'start = "heavy-demo"\n')
+    assert load_model(load_config(path).train.start)[0].config.channels == 64
 
 
 @pytest.mark.parametrize(
