@@ -14,32 +14,26 @@ call is waited for.
 """
 
 import argparse
-import importlib.util
 import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from common import EXAMPLE, ROOT, load_peer, read_beads
 from tqdm import tqdm
 
 from cgprot.engine.cpu import CpuEngine
 from cgprot.engine.cuda import CudaEngine
 from cgprot.engine.tables import CompressedPotential, tabulate
-from cgprot.files.universe import AtomSource
-from cgprot.mapping.build import build_system
-from cgprot.mapping.project import Projection
-from cgprot.mapping.rules import load_rules
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import ModelConfig, Potential
 
-ROOT = Path(__file__).parent.parent
 STRUCTURES = {
-    "chignolin": ROOT / "examples" / "chignolin.pdb",
+    "chignolin": EXAMPLE,
     "villin": ROOT / "analysis" / "validation" / "structures" / "ff_villin_2f4k.pdb",
 }
 INTERVALS = 1024
@@ -50,29 +44,12 @@ CALLS = 4  # of a turn
 PAUSE = 0.02  # s; OpenMP's threads spin for some ms before they sleep
 
 
-def read_beads(structure: str) -> tuple[np.ndarray, np.ndarray]:
-    """Bead types (n_beads,) and positions (n_beads, 3) [Å] of the heavy mapping."""
-    path = STRUCTURES.get(structure, Path(structure))
-    source = AtomSource(path, [path])
-    system = build_system(source.topology, load_rules("heavy"))
-    atoms = next(iter(source)).positions[None]
-    return system.bead_type, Projection(source.topology, system).positions(atoms)[0].astype(np.float64)
-
-
 def random_potential(config: ModelConfig, bead_type: np.ndarray, positions: np.ndarray) -> Potential:
     torch.manual_seed(0)
     potential = Potential(config)
     forces = potential.energy_and_forces(build_graph(positions[None], bead_type, config.cutoff))[1]
     potential.energy_scale.mul_(TYPICAL_FORCE / forces.std())
     return potential
-
-
-def load_peer() -> ModuleType:
-    """The peer with our weights, as in the tests of the model."""
-    spec = importlib.util.spec_from_file_location("peer", ROOT / "tests" / "model" / "peer.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def peer_step(potential: Potential, bead_type: np.ndarray, positions: np.ndarray) -> Callable[[], np.ndarray]:
@@ -168,7 +145,7 @@ def on_what(device: str) -> str:
 
 
 def compare(options: argparse.Namespace, config: ModelConfig) -> None:
-    bead_type, start = read_beads(options.structure)
+    bead_type, start = read_beads(STRUCTURES.get(options.structure, Path(options.structure)))
     shape = (options.replicas, *start.shape)
     positions = start + np.random.default_rng(0).normal(scale=0.03, size=shape)
     potential = random_potential(config, bead_type, start)
@@ -230,7 +207,7 @@ def time_of(
 
 def scaling(options: argparse.Namespace, config: ModelConfig) -> None:
     """Replicas; a structure's copies in the order of their chains and in none; a liquid in none."""
-    bead_type, start = read_beads(options.structure)
+    bead_type, start = read_beads(STRUCTURES.get(options.structure, Path(options.structure)))
     compressed = tabulate(random_potential(config, bead_type, start), INTERVALS)
     replicas, of_replicas = [1, 2, 4, 8, 16, 32, 64], []
     for n in replicas:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import openmm
 import torch
-from openmm import app, unit
+from all_atom import AllAtom, explicit, implicit
+from common import EXAMPLE
 
 from cgprot.beads import BeadFrames
 from cgprot.engine.cpu import engine_forces
@@ -34,8 +34,6 @@ from cgprot.engine.tables import tabulate
 from cgprot.model.checkpoint import load_model
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import ModelConfig, Potential
-from cgprot.reference.forcefield import create_system
-from cgprot.reference.peptide import as_quantity
 from cgprot.reference.structure import Structure, load_structure
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.forces import TABLE_INTERVALS
@@ -48,7 +46,6 @@ from cgprot.simulate.run import simulate
 from cgprot.simulate.start import load_start
 from cgprot.units import FS_PER_PS, PS_PER_NS, SECONDS_PER_DAY
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "chignolin.pdb"
 STEP_PS = 0.002
 FEWEST_STEPS = 20
 PARTS = {"integrator": (Integrator, "step"), "guard": (Guard, "violations"), "frame": (Record, "frame")}
@@ -153,57 +150,12 @@ def ns_per_day(seconds_a_step: float) -> float:
     return STEP_PS / PS_PER_NS * SECONDS_PER_DAY / seconds_a_step
 
 
-def implicit(structure: Structure, model: str) -> tuple[app.Topology, Any, openmm.System]:
-    return (
-        structure.topology,
-        as_quantity(structure.positions),
-        create_system(structure.topology, model, constrain_hydrogens=True),
-    )
-
-
-def explicit(structure: Structure) -> tuple[app.Topology, Any, openmm.System]:
-    """In a box of TIP3P water that reaches 10 Å beyond the protein; PME, cutoff 9 Å."""
-    forcefield = app.ForceField("amber14/protein.ff14SB.xml", "amber14/tip3p.xml")
-    modeller = app.Modeller(structure.topology, as_quantity(structure.positions))
-    modeller.addSolvent(forcefield, padding=1.0 * unit.nanometer, model="tip3p")
-    system = forcefield.createSystem(
-        modeller.topology,
-        nonbondedMethod=app.PME,
-        nonbondedCutoff=0.9 * unit.nanometer,
-        constraints=app.HBonds,
-    )
-    return modeller.topology, modeller.positions, system
-
-
-class AllAtom:
-    """A simulation by OpenMM's CPU platform, steps of 2 fs."""
-
-    def __init__(self, topology: app.Topology, positions: Any, system: openmm.System, threads: int) -> None:
-        self.n_atoms = system.getNumParticles()
-        self._clock = time.process_time if threads == 1 else time.perf_counter
-        integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, STEP_PS)
-        platform = openmm.Platform.getPlatformByName("CPU")
-        self._context = openmm.Context(system, integrator, platform, {"Threads": str(threads)})
-        self._integrator = integrator
-        self._context.setPositions(positions)
-        openmm.LocalEnergyMinimizer.minimize(self._context, maxIterations=30)
-        self._context.setVelocitiesToTemperature(300.0, 1)
-        self.run(10)
-
-    def run(self, steps: int) -> float:
-        """Seconds a step; a frame is read at the end, as in a real run."""
-        began = self._clock()
-        self._integrator.step(steps)
-        self._context.getState(getPositions=True)
-        return (self._clock() - began) / steps
-
-
 def compare(bench: Bench, structure: Structure, options: argparse.Namespace) -> tuple[list[list], float]:
     """Rows of OpenMM's kinds beside ours for one replica, and the ratio in implicit solvent."""
     kinds = {"OpenMM, OBC2": implicit(structure, "obc2")}
     if not options.only_obc2:
         kinds |= {"OpenMM, GBn2": implicit(structure, "gbn2"), "OpenMM, TIP3P + PME": explicit(structure)}
-    peers = {name: AllAtom(*parts, options.threads) for name, parts in kinds.items()}
+    peers = {name: AllAtom(*parts, STEP_PS, options.threads) for name, parts in kinds.items()}
     share = options.seconds / options.rounds / 2
     ours = sum(run_ours(bench, 1, FEWEST_STEPS, options.threads).values())
     steps = {name: max(3, round(share / peer.run(3))) for name, peer in peers.items()}

@@ -12,7 +12,6 @@ side, cut off at villin's 286 beads. The last line is `ratio <number>`: the peer
 
 import argparse
 import copy
-import importlib.util
 import multiprocessing
 import sys
 import time
@@ -21,27 +20,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import EXAMPLE, load_peer, read_beads
 from tqdm import tqdm
 
-from cgprot.files.universe import AtomSource
-from cgprot.mapping.build import build_system
-from cgprot.mapping.project import Projection
-from cgprot.mapping.rules import load_rules
 from cgprot.model.graph import Graph, build_graph
 from cgprot.model.potential import ModelConfig, Potential
 
-ROOT = Path(__file__).parent.parent
-EXAMPLE = ROOT / "examples" / "chignolin.pdb"
 VILLIN_BEADS = 286
 TYPICAL_FORCE = 30.0  # kcal/mol/Å
-
-
-def read_beads(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Bead types (n_beads,) and positions (n_beads, 3) [Å] of the heavy mapping."""
-    source = AtomSource(path, [path])
-    system = build_system(source.topology, load_rules("heavy"))
-    atoms = next(iter(source)).positions[None]
-    return system.bead_type, Projection(source.topology, system).positions(atoms)[0].astype(np.float64)
 
 
 def side_by_side(positions: np.ndarray, n_beads: int) -> np.ndarray:
@@ -100,9 +86,7 @@ def our_side(potential: Potential, intervals: int | None) -> Side:
 
 
 def peer_side(potential: Potential, _: int | None) -> Side:
-    spec = importlib.util.spec_from_file_location("peer", ROOT / "tests" / "model" / "peer.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_peer()
     peer = module.peer_of(potential).to(potential.energy_scale.device).train()
     return Side(peer, lambda graph: module.peer_energy_and_forces(peer, graph)[1])
 
