@@ -44,13 +44,11 @@ class AtomSource:
     topology : Topology of the atoms that are kept
     left_out : how many atoms were left out, by reason
     notes : how often an oddity of the file was resolved, by what was done
-    n_dropped : number of solvent atoms left out
     """
 
     def __init__(self, topology: Path, trajectories: list[Path]) -> None:
         self._universe = open_universe(topology, trajectories)
         self._atoms, self.left_out = choose_atoms(self._universe.atoms)
-        self.n_dropped = self.left_out["solvent and ion"]
         self.notes: Counter[str] = Counter()
         if len(self._atoms) == 0:
             raise InputError(f"{topology}: nothing but solvent in it: give a protein")

@@ -101,7 +101,7 @@ def test_water_and_ions_are_counted(tmp_path):
             ("CA  ", "", " CA", "A", 3, "", 19.0, 1.0, "CA"),
         ],
     )
-    assert found.n_dropped == 2
+    assert found.left_out["solvent and ion"] == 2
     assert found.topology.name.tolist() == ["CA"]
 
 

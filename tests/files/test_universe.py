@@ -31,7 +31,7 @@ def test_solvent_is_left_out_and_counted(examples, tmp_path):
     path = tmp_path / "wet.pdb"
     path.write_text(text.replace("END\n", water + "END\n"))
     source = AtomSource(path, [])
-    assert source.n_dropped == 1
+    assert source.left_out["solvent and ion"] == 1
     assert len(source.topology.name) == 166
 
 
