@@ -32,7 +32,7 @@ def explicit(structure: Structure) -> tuple[Any, openmm.System]:
 
 
 class AllAtom:
-    """A simulation by OpenMM's CPU platform at 300 K, steps of `step_ps`, no constraints but on hydrogens."""
+    """A simulation by OpenMM's CPU platform at 300 K, in steps of `step_ps`."""
 
     def __init__(self, positions: Any, system: openmm.System, step_ps: float, threads: int) -> None:
         self.n_atoms = system.getNumParticles()

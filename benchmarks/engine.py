@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import EXAMPLE, ROOT, load_peer, read_beads
+from inputs import EXAMPLE, ROOT, load_peer, read_beads
 from tqdm import tqdm
 
 from cgprot.engine.cpu import CpuEngine

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from all_atom import AllAtom, explicit, implicit
-from common import EXAMPLE
+from inputs import EXAMPLE
 
 from cgprot.beads import BeadFrames
 from cgprot.engine.cpu import engine_forces

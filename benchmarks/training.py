@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import EXAMPLE, load_peer, read_beads
+from inputs import EXAMPLE, load_peer, read_beads
 from tqdm import tqdm
 
 from cgprot.model.graph import Graph, build_graph

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
-from cgprot.model.checkpoint import available_models
+from cgprot.model.checkpoint import available_models, model_path
 from cgprot.model.potential import ModelConfig
 from cgprot.train.optimiser import OptimiserName
 from cgprot.train.projections import NAMES as MADE_OF_FORCES
@@ -62,8 +62,8 @@ class OptimiserConfig(BaseModel):
     validation_frames : at most so many frames, spread evenly over the validation data
     table_intervals : for each radial function: in steps on a CPU the edge networks are taken from tables of
         so many intervals, see `cgprot.model.edge_factor`; null runs them for every pair, as validation does
-    start : a shipped model's name, a model file or a training's run folder whose weights are the first ones,
-        of the same architecture and bead types, or with channels fewer by a whole factor, see
+    start : a model file or a training's run folder, else the name of a shipped model, whose weights are the
+        first ones, of the same architecture and bead types, or with channels fewer by a whole factor, see
         `cgprot.train.widen`; random ones without it
     committee, member : networks to train one after the other, member k with seed + k; or only that one
     device : "cpu", "cuda", or "auto": CUDA if there is one, said on stderr
@@ -200,8 +200,16 @@ def _make_absolute(content: dict, folder: Path) -> None:
     for entries in data.values() if isinstance(data, dict) else ():
         if isinstance(entries, list):
             entries[:] = [_absolute(entry, folder) for entry in entries]
-    if isinstance(settings, dict) and settings.get("start", "") not in ("", *available_models()):
-        settings["start"] = _absolute(settings["start"], folder)
+    if isinstance(settings, dict) and "start" in settings:
+        settings["start"] = _first_weights(settings["start"], folder)
+
+
+def _first_weights(entry: object, folder: Path) -> object:
+    """A path, unless nothing is there and it is the name of a shipped model."""
+    if not isinstance(entry, str):
+        return entry
+    path, name = (folder / entry).resolve(), str(Path(entry))
+    return str(model_path(name) if name in available_models() and not path.exists() else path)
 
 
 def _absolute(entry: object, folder: Path) -> object:

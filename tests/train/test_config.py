@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from cgprot.errors import StorageError, UsageError
-from cgprot.model.checkpoint import load_model
+from cgprot.model.checkpoint import model_path
 from cgprot.train.config import RunConfig, load_config, recorded_config
 from cgprot.train.order import BatchesOfFrames
 from cgprot.train.state import TrainingState
@@ -50,9 +50,21 @@ def test_paths_of_overrides_are_relative_to_the_working_directory(path, tmp_path
     assert str(config.data.validation[0]) == "/elsewhere/b.h5"
 
 
-def test_first_weights_may_be_those_of_a_shipped_model(path):
-    path.write_text(TEXT + 'start = "heavy-demo"\n')
-    assert load_model(load_config(path).train.start)[0].config.channels == 64
+def test_first_weights_may_be_those_of_a_shipped_model(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    shipped = model_path("heavy-demo")
+    assert load_config(path, ["train.start=heavy-demo"]).train.start == shipped
+    path.write_text(TEXT + 'start = "heavy-demo/"\n')
+    assert load_config(path).train.start == shipped
+    own = path.parent / "heavy-demo"
+    own.mkdir()
+    assert load_config(path).train.start == own
+    (path.parent / "heavy-0.5-small").mkdir()
+    monkeypatch.chdir(own)
+    path.write_text(TEXT + 'start = "heavy-0.5-small"\n')
+    assert load_config(path).train.start == path.parent / "heavy-0.5-small"
+    path.write_text(TEXT + 'start = ""\n')
+    assert load_config(path).train.start == path.parent
 
 
 @pytest.mark.parametrize(

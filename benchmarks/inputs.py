@@ -1,4 +1,4 @@
-"""What several benchmarks need: the example, its beads, and TorchMD-Net with our weights."""
+"""What benchmarks begin with: a structure's beads, and TorchMD-Net with our weights."""
 
 import importlib.util
 from pathlib import Path
