@@ -16,12 +16,25 @@ from cgprot.simulate.state import CHECKPOINT, load_checkpoint
 pytestmark = pytest.mark.usefixtures("synced")
 
 
+def _killed(tmp_path, call):
+    """The folder of a run that ended in a call of its forces."""
+    with pytest.raises(Killed):
+        simulate_chain(tmp_path / "run", At(call, kill))
+    return tmp_path / "run"
+
+
+def _flip_bit(path, place):
+    """Of one byte; returns how many there are."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    return len(data)
+
+
 # Step n is the force call n + 1; checkpoints are at steps 0, 50, 100, 150, 200.
 @pytest.mark.parametrize("call", [2, 51, 52, 134, 201])
 def test_killed_and_resumed_is_bytewise_the_same(whole, tmp_path, call):
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(call, kill))
+    folder = _killed(tmp_path, call)
     assert load_checkpoint(folder / CHECKPOINT).state.step == (call - 2) // 50 * 50
     resume(folder, chain_forces)
     assert results(folder) == results(whole)
@@ -30,9 +43,7 @@ def test_killed_and_resumed_is_bytewise_the_same(whole, tmp_path, call):
 
 def test_resume_catches_reused_noise(whole, tmp_path, monkeypatch):
     """The comparison of bytes sees a noise that starts over at every resumption."""
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(134, kill))
+    folder = _killed(tmp_path, 134)
     fresh = Integrator.step
     monkeypatch.setattr(
         Integrator, "step", lambda self, x, v, forces, step: fresh(self, x, v, forces, step - 100)
@@ -42,9 +53,7 @@ def test_resume_catches_reused_noise(whole, tmp_path, monkeypatch):
 
 
 def test_torn_files_are_cut_on_resume(whole, tmp_path):
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(134, kill))
+    folder = _killed(tmp_path, 134)
     with open(folder / "replica_002.dcd", "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) - 11)
     with open(folder / "log.csv", "a") as stream:
@@ -54,12 +63,8 @@ def test_torn_files_are_cut_on_resume(whole, tmp_path):
 
 
 def test_damaged_checkpoint_resumes_from_the_previous_one(whole, tmp_path, capsys):
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(134, kill))
-    data = bytearray((folder / CHECKPOINT).read_bytes())
-    data[-3] ^= 1
-    (folder / CHECKPOINT).write_bytes(data)
+    folder = _killed(tmp_path, 134)
+    _flip_bit(folder / CHECKPOINT, -3)
     resume(folder, chain_forces)
     assert "step 50" in capsys.readouterr().err
     assert results(folder) == results(whole)
@@ -68,9 +73,7 @@ def test_damaged_checkpoint_resumes_from_the_previous_one(whole, tmp_path, capsy
 @pytest.mark.parametrize("name", ["replica_001.dcd", "log.csv"])
 @pytest.mark.parametrize("n_bytes", [1, 2])
 def test_file_that_lost_its_end_goes_on_from_the_previous_checkpoint(whole, tmp_path, name, n_bytes, capsys):
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(102, kill))
+    folder = _killed(tmp_path, 102)
     with open(folder / name, "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) - n_bytes)
     resume(folder, chain_forces)
@@ -80,20 +83,14 @@ def test_file_that_lost_its_end_goes_on_from_the_previous_checkpoint(whole, tmp_
 
 @pytest.mark.parametrize("name", ["replica_001.dcd", "log.csv"])
 def test_file_that_ends_in_other_bytes_is_noticed(tmp_path, name, capsys):
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(102, kill))
-    data = bytearray((folder / name).read_bytes())
-    data[-9] ^= 1
-    (folder / name).write_bytes(data)
+    folder = _killed(tmp_path, 102)
+    n_bytes = _flip_bit(folder / name, -9)
     resume(folder, chain_forces)
-    assert f"{name}: changed before byte {len(data)}" in capsys.readouterr().err
+    assert f"{name}: changed before byte {n_bytes}" in capsys.readouterr().err
 
 
 def test_missing_frames_are_refused(tmp_path):
-    folder = tmp_path / "run"
-    with pytest.raises(Killed):
-        simulate_chain(folder, At(134, kill))
+    folder = _killed(tmp_path, 134)
     with open(folder / "replica_001.dcd", "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) // 2)
     with pytest.raises(StorageError, match=r"replica_001.dcd: holds 5 whole frames, not 11"):
