@@ -76,6 +76,10 @@ def reached(rows: list[list[str]], choice: list[str]) -> list[Labelled]:
     """The same of the datasets named; what is no row of systems.txt has its sequence for a name."""
     paths = [Path(word) for word in choice if word.endswith(".h5")]
     sequences = [[path.stem, path.stem] for path in paths if path.stem.startswith("ACE-")]
+    if unknown := {path.stem for path in paths} - {name for name, *_ in rows + sequences}:
+        raise SystemExit(
+            f"pool.py: {', '.join(sorted(unknown))}: no row of systems.txt: call the file as its system"
+        )
     systems = chosen_systems(rows + sequences, choice, fragments=True)
     return [
         Labelled(path.stem, systems[path.stem], "reached", path) for path in paths if path.stem in systems

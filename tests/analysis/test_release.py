@@ -166,7 +166,12 @@ def test_labels_of_one_temperature_and_reached_frames_are_all_pooled(tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("words", "problem"), [(["--gb_actr_c"], "no such option"), (["+pep000"], "no frames of these systems")]
+    ("words", "problem"),
+    [
+        (["--gb_actr_c"], "no such option"),
+        (["+pep000"], "no frames of these systems"),
+        (["run_of_1ard.h5"], "run_of_1ard: no row of systems.txt"),
+    ],
 )
 def test_a_pool_of_something_else_is_refused(words, problem, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["pool.py", str(tmp_path), str(tmp_path / "o.h5"), *words])
