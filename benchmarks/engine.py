@@ -145,7 +145,7 @@ def on_what(device: str) -> str:
 
 
 def compare(options: argparse.Namespace, config: ModelConfig) -> None:
-    bead_type, start = read_beads(STRUCTURES.get(options.structure, Path(options.structure)))
+    bead_type, start = read_beads(options.structure)
     shape = (options.replicas, *start.shape)
     positions = start + np.random.default_rng(0).normal(scale=0.03, size=shape)
     potential = random_potential(config, bead_type, start)
@@ -207,7 +207,7 @@ def time_of(
 
 def scaling(options: argparse.Namespace, config: ModelConfig) -> None:
     """Replicas; a structure's copies in the order of their chains and in none; a liquid in none."""
-    bead_type, start = read_beads(STRUCTURES.get(options.structure, Path(options.structure)))
+    bead_type, start = read_beads(options.structure)
     compressed = tabulate(random_potential(config, bead_type, start), INTERVALS)
     replicas, of_replicas = [1, 2, 4, 8, 16, 32, 64], []
     for n in replicas:
@@ -256,7 +256,12 @@ def draw(path: Path, config: ModelConfig, beads, replicas, n_beads: int) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--structure", default="chignolin", help="chignolin, villin, or a path")
+    parser.add_argument(
+        "--structure",
+        type=lambda word: STRUCTURES.get(word, Path(word)),
+        default="chignolin",
+        help="chignolin, villin, or a path",
+    )
     parser.add_argument("--peer", choices=["torchmd-net"])
     parser.add_argument("--channels", type=int, default=128)
     parser.add_argument("--layers", type=int, default=1)

@@ -9,9 +9,9 @@ is timed by its own processor time, to which other work on the machine does not 
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
+from inputs import ROOT
 
 from cgprot.engine.cpu import CpuEngine
 from cgprot.engine.tables import tabulate
@@ -20,7 +20,7 @@ from cgprot.simulate.forces import TABLE_INTERVALS
 from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.start import load_start
 
-STRUCTURE = Path(__file__).parent.parent / "examples" / "chignolin_300K.pdb"
+STRUCTURE = ROOT / "examples" / "chignolin_300K.pdb"
 
 
 def medians(calls, rounds, clock):

@@ -1,5 +1,6 @@
 """Runs of the chain that tests kill, resume and compare."""
 
+import pytest
 from chain import chain_forces, chain_start
 
 from cgprot.simulate.config import SimulateConfig
@@ -42,6 +43,13 @@ class Killed(Exception):
 
 def kill(*_):
     raise Killed
+
+
+def killed(folder, call, **changed):
+    """The folder of a run that ended in a call of its forces."""
+    with pytest.raises(Killed):
+        simulate_chain(folder, At(call, kill), **changed)
+    return folder
 
 
 def too_strong(energy, forces):

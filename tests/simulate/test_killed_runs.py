@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from chain import chain_forces
-from chain_runs import At, Killed, kill, results, simulate_chain
+from chain_runs import At, killed, results, simulate_chain
 
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.folder import read_run
@@ -14,13 +14,6 @@ from cgprot.simulate.run import resume
 from cgprot.simulate.state import CHECKPOINT, load_checkpoint
 
 pytestmark = pytest.mark.usefixtures("synced")
-
-
-def _killed(tmp_path, call):
-    """The folder of a run that ended in a call of its forces."""
-    with pytest.raises(Killed):
-        simulate_chain(tmp_path / "run", At(call, kill))
-    return tmp_path / "run"
 
 
 def _flip_bit(path, place):
@@ -34,7 +27,7 @@ def _flip_bit(path, place):
 # Step n is the force call n + 1; checkpoints are at steps 0, 50, 100, 150, 200.
 @pytest.mark.parametrize("call", [2, 51, 52, 134, 201])
 def test_killed_and_resumed_is_bytewise_the_same(whole, tmp_path, call):
-    folder = _killed(tmp_path, call)
+    folder = killed(tmp_path / "run", call)
     assert load_checkpoint(folder / CHECKPOINT).state.step == (call - 2) // 50 * 50
     resume(folder, chain_forces)
     assert results(folder) == results(whole)
@@ -43,7 +36,7 @@ def test_killed_and_resumed_is_bytewise_the_same(whole, tmp_path, call):
 
 def test_resume_catches_reused_noise(whole, tmp_path, monkeypatch):
     """The comparison of bytes sees a noise that starts over at every resumption."""
-    folder = _killed(tmp_path, 134)
+    folder = killed(tmp_path / "run", 134)
     fresh = Integrator.step
     monkeypatch.setattr(
         Integrator, "step", lambda self, x, v, forces, step: fresh(self, x, v, forces, step - 100)
@@ -53,7 +46,7 @@ def test_resume_catches_reused_noise(whole, tmp_path, monkeypatch):
 
 
 def test_torn_files_are_cut_on_resume(whole, tmp_path):
-    folder = _killed(tmp_path, 134)
+    folder = killed(tmp_path / "run", 134)
     with open(folder / "replica_002.dcd", "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) - 11)
     with open(folder / "log.csv", "a") as stream:
@@ -63,7 +56,7 @@ def test_torn_files_are_cut_on_resume(whole, tmp_path):
 
 
 def test_damaged_checkpoint_resumes_from_the_previous_one(whole, tmp_path, capsys):
-    folder = _killed(tmp_path, 134)
+    folder = killed(tmp_path / "run", 134)
     _flip_bit(folder / CHECKPOINT, -3)
     resume(folder, chain_forces)
     assert "step 50" in capsys.readouterr().err
@@ -73,7 +66,7 @@ def test_damaged_checkpoint_resumes_from_the_previous_one(whole, tmp_path, capsy
 @pytest.mark.parametrize("name", ["replica_001.dcd", "log.csv"])
 @pytest.mark.parametrize("n_bytes", [1, 2])
 def test_file_that_lost_its_end_goes_on_from_the_previous_checkpoint(whole, tmp_path, name, n_bytes, capsys):
-    folder = _killed(tmp_path, 102)
+    folder = killed(tmp_path / "run", 102)
     with open(folder / name, "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) - n_bytes)
     resume(folder, chain_forces)
@@ -83,14 +76,14 @@ def test_file_that_lost_its_end_goes_on_from_the_previous_checkpoint(whole, tmp_
 
 @pytest.mark.parametrize("name", ["replica_001.dcd", "log.csv"])
 def test_file_that_ends_in_other_bytes_is_noticed(tmp_path, name, capsys):
-    folder = _killed(tmp_path, 102)
+    folder = killed(tmp_path / "run", 102)
     n_bytes = _flip_bit(folder / name, -9)
     resume(folder, chain_forces)
     assert f"{name}: changed before byte {n_bytes}" in capsys.readouterr().err
 
 
 def test_missing_frames_are_refused(tmp_path):
-    folder = _killed(tmp_path, 134)
+    folder = killed(tmp_path / "run", 134)
     with open(folder / "replica_001.dcd", "rb+") as stream:
         stream.truncate(stream.seek(0, os.SEEK_END) // 2)
     with pytest.raises(StorageError, match=r"replica_001.dcd: holds 5 whole frames, not 11"):

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from chain import N_BEADS, chain_forces, chain_start
-from chain_runs import REPLICAS, At, Killed, config, kill, results, simulate_chain, too_strong
+from chain_runs import REPLICAS, At, Killed, config, kill, killed, results, simulate_chain, too_strong
 from pydantic import ValidationError
 
 from cgprot.errors import InputError, StorageError, UnstableError, UsageError
@@ -78,8 +78,7 @@ def test_log_agrees_with_frames(whole):
 
 
 def test_frames_and_log_reach_the_disk_before_the_checkpoint_that_counts_on_them(tmp_path, synced):
-    with pytest.raises(Killed):
-        simulate_chain(tmp_path / "run", At(101, kill))
+    killed(tmp_path / "run", 101)
     trajectories = [f"replica_{replica:03d}.dcd" for replica in range(REPLICAS)]
     first = synced.index("replica_000.dcd")
     later = [name for name in synced[first:] if name.startswith(("replica", "log", "checkpoint"))]
@@ -89,8 +88,7 @@ def test_frames_and_log_reach_the_disk_before_the_checkpoint_that_counts_on_them
 @pytest.mark.parametrize("call", [52, 134])
 def test_velocities_and_forces_have_files_of_their_own_that_resume_cuts_too(tmp_path, call):
     simulate_chain(tmp_path / "whole", velocities=True, forces_=True)
-    with pytest.raises(Killed):
-        simulate_chain(tmp_path / "run", At(call, kill), velocities=True, forces_=True)
+    killed(tmp_path / "run", call, velocities=True, forces_=True)
     resume(tmp_path / "run", chain_forces)
     assert results(tmp_path / "run") == results(tmp_path / "whole")
     state = load_checkpoint(tmp_path / "run" / CHECKPOINT).state
@@ -150,8 +148,7 @@ def test_each_replica_has_its_own_temperature_friction_and_seed(whole, tmp_path)
 def test_other_schemes_run_and_resume(tmp_path, scheme):
     asked = {"scheme": scheme, "friction_per_ps": 50.0}
     simulate_chain(tmp_path / "whole", **asked)
-    with pytest.raises(Killed):
-        simulate_chain(tmp_path / "run", At(134, kill), **asked)
+    killed(tmp_path / "run", 134, **asked)
     resume(tmp_path / "run", chain_forces)
     assert results(tmp_path / "run") == results(tmp_path / "whole")
 
