@@ -7,6 +7,9 @@ their bonds flexible, run Langevin dynamics at 1 fs.
 A label samples some hundred femtoseconds. Bonds, angles and amide hydrogens average within that; the
 rotamers of a methyl or an amine are alike. Hydroxyls and thiols turn over barriers in picoseconds and longer:
 Metropolis moves turn them (`cgprot.reference.rotors`), before the first sample and between samples.
+
+The samples come in four runs of the hydrogens, each from velocities of its own: the scatter of their means is
+the error of their mean. Blocks of one run tell too much, as hydrogens swing to and fro within 40 fs.
 """
 
 from collections.abc import Callable, Collection
@@ -42,7 +45,7 @@ _TIMESTEP_PS = 0.001
 # Strong coupling: the hydrogens' vibrations take the bath's temperature within the equilibration.
 _FRICTION_PER_PS = 20.0
 _FRAMES_PER_TASK = 20
-_BLOCKS = 5
+_RUNS = 4
 _FIRST_TURNS = 20  # tries of every hydroxyl before the first sample; a well takes about one in six
 _LARGEST_FORCE = 2000.0  # kcal/mol/Å; only atoms that overlap feel more
 # The labels are those of heavy atoms whose hydrogens are averaged over: the heavy mapping's.
@@ -52,8 +55,9 @@ MAPPING = "heavy"
 class LabelConfig(OpenmmConfig):
     """How to average; steps are 1 fs."""
 
-    samples: int = Field(default=20, ge=2 * _BLOCKS)
+    samples: int = Field(default=20, ge=2 * _RUNS)
     steps_between: int = Field(default=10, ge=1)
+    steps_between_runs: int = Field(default=50, ge=0)
     equilibration_steps: int = Field(default=100, ge=0)
     # Å, standard deviation of a random shift of every bead
     displace: float = Field(default=0.0, ge=0, le=0.5)
@@ -237,7 +241,7 @@ def _label_frame(
     # A context starts its random stream anew only when made anew: a frame's label then does
     # not depend on the frames before it.
     number = int(task.numbers[index])
-    integrator_seed, velocity_seed = openmm_seeds(task.config.seed, number)
+    integrator_seed, _ = openmm_seeds(task.config.seed, number)
     context.getIntegrator().setRandomNumberSeed(integrator_seed)
     context.reinitialize()
     context.setPositions(as_quantity(task.atoms[index]))
@@ -246,23 +250,15 @@ def _label_frame(
     generator = np.random.default_rng([task.config.seed, number])
     turned = partial(turn, context, rotors, task.temperature, generator=generator)
     turned(sweeps=_FIRST_TURNS)
-    context.setVelocitiesToTemperature(task.temperature, velocity_seed)
     return _mean_force(context, projection, task, number, turned)
 
 
 def _mean_force(context, projection: Projection, task: _Task, frame: int, turned: Callable) -> _Label:
-    integrator = context.getIntegrator()
-    integrator.step(task.config.equilibration_steps)
-    forces = []
-    for _ in range(task.config.samples):
-        integrator.step(task.config.steps_between)
-        turned(sweeps=1)
-        state = context.getState(getForces=True)
-        newton = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
-        forces.append(newton * FORCE_FROM_OPENMM)
-    if not np.isfinite(forces).all():
+    shares = np.array_split(np.arange(task.config.samples), _RUNS)
+    runs = [_forces_of_run(context, task, (frame, run), len(shares[run]), turned) for run in range(_RUNS)]
+    if not all(np.isfinite(forces).all() for forces in runs):
         raise UnstableError(f"frame {frame}: forces are not finite: leave that frame out")
-    mean, error = block_mean(projection.forces(np.array(forces)), _BLOCKS)
+    mean, error = mean_of_runs([projection.forces(forces) for forces in runs])
     largest = np.linalg.norm(mean, axis=1)
     bead = int(largest.argmax())
     if largest[bead] > _LARGEST_FORCE:
@@ -274,12 +270,30 @@ def _mean_force(context, projection: Projection, task: _Task, frame: int, turned
     return mean, error
 
 
-def block_mean(samples: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the first axis and its standard error from block averages.
+def _forces_of_run(
+    context: openmm.Context, task: _Task, key: tuple[int, int], samples: int, turned: Callable
+) -> np.ndarray:
+    """(samples, n_atoms, 3) [kcal/mol/Å] of one run of a frame, from velocities of its own."""
+    config, integrator = task.config, context.getIntegrator()
+    _, velocity_seed = openmm_seeds(config.seed, *key)
+    context.setVelocitiesToTemperature(task.temperature, velocity_seed)
+    integrator.step(config.steps_between_runs if key[1] else config.equilibration_steps)
+    forces = []
+    for _ in range(samples):
+        integrator.step(config.steps_between)
+        turned(sweeps=1)
+        state = context.getState(getForces=True)
+        newton = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
+        forces.append(newton * FORCE_FROM_OPENMM)
+    return np.array(forces)
 
-    Blocks longer than the correlation time are independent, so the scatter of their means is the
-    error of correlated samples (Flyvbjerg and Petersen, doi:10.1063/1.457480). Motions slower than
-    a block, a label's of 40 fs by default, make the error too small.
+
+def mean_of_runs(runs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of all samples and its standard error, from independent runs of (n_samples, ...) each.
+
+    Samples of one run may be correlated; the error is exact for runs of one length.
     """
-    means = np.array([block.mean(axis=0) for block in np.array_split(samples, blocks)])
-    return samples.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(blocks)
+    means = np.array([run.mean(axis=0) for run in runs])
+    lengths = np.array([len(run) for run in runs])
+    weights = lengths / lengths.sum()
+    return np.tensordot(weights, means, axes=1), means.std(axis=0, ddof=1) * np.linalg.norm(weights)

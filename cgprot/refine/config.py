@@ -38,7 +38,7 @@ class RefineConfig(OpenmmConfig):
     every_ps: float = Field(default=0.1, gt=0)
     frames_per_round: int = Field(default=60, ge=1, le=10**6)
     largest_force: float = Field(default=300.0, gt=0, le=2000)
-    samples: int = Field(default=20, ge=10)
+    samples: int = Field(default=20, ge=8)
     steps: int = Field(default=2000, ge=1, le=10**9)
     learning_rate: float | None = Field(default=None, gt=0, le=1e6)
     share: float = Field(default=0.25, gt=0, lt=1)

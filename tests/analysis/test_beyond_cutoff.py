@@ -1,16 +1,14 @@
 """The forces that a cutoff hides, against the slope of their energy, and their share between residues."""
 
-import sys
 from pathlib import Path
 
+import beyond_cutoff
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "analysis" / "validation"))
 
-import beyond_cutoff  # noqa: E402
 
 RNG = np.random.default_rng(3)
 POSITIONS = RNG.uniform(0, 12, size=(14, 3))

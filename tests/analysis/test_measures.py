@@ -1,25 +1,19 @@
 """What the validation measures, on pieces of one trajectory and on numbers whose answers are known."""
 
-import sys
-from pathlib import Path
-
-import numpy as np
-import pytest
-from pieces import some
-
-from cgprot.errors import UsageError
-from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.state import Stopped
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "analysis" / "validation"))
-
 import blocks
 import free_energy
+import numpy as np
+import pytest
 import runs
 import stability
 import structure
 import text
 import validate
+from pieces import some
+
+from cgprot.errors import UsageError
+from cgprot.simulate.config import SimulateConfig
+from cgprot.simulate.state import Stopped
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import MDAnalysis
 import numpy as np
+import pool
 import pytest
+import segments
+from fragment import can_be_capped
 
 from cgprot.beads import BeadFrames
 from cgprot.files.dataset import read_dataset, write_dataset
@@ -16,11 +19,6 @@ from cgprot.files.dataset import read_dataset, write_dataset
 ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "analysis" / "release"
 PROTEIN_G = ROOT / "analysis" / "validation" / "structures" / "1pga.pdb"
-sys.path.insert(0, str(RELEASE))
-
-import pool  # noqa: E402
-import segments  # noqa: E402
-from fragment import can_be_capped  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -2,19 +2,15 @@
 
 import dataclasses
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import residue_forces
 from scipy.spatial.transform import Rotation
 
 from cgprot.files.dataset import write_dataset
 from cgprot.model.checkpoint import load_model
 from cgprot.train.evaluate import compared
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "analysis" / "validation"))
-
-import residue_forces
 
 PUSH = np.array([0.6, -0.3, 0.2])  # in the residue's axes
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torsion_bias
 
 from cgprot.beads import BeadFrames
 from cgprot.files.dataset import write_dataset
@@ -15,9 +16,6 @@ from cgprot.reference.structure import structure_from_sequence, topology_of
 from cgprot.train.evaluate import compared
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "analysis" / "validation"))
-
-import torsion_bias  # noqa: E402
 
 
 def beads_of(sequence):

@@ -7,8 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import force_errors
 import numpy as np
 import pytest
+import runs
+import scale
+import stability
+import targets
+import validate
 from pieces import some
 
 from cgprot.analyse.chirality import chirality, stereocentres
@@ -21,14 +27,7 @@ from cgprot.simulate.start import load_start
 ROOT = Path(__file__).parents[2]
 VALIDATION = ROOT / "analysis" / "validation"
 EXAMPLES = ROOT / "examples"
-sys.path.insert(0, str(VALIDATION))
 
-import force_errors  # noqa: E402
-import runs  # noqa: E402
-import scale  # noqa: E402
-import stability  # noqa: E402
-import targets  # noqa: E402
-import validate  # noqa: E402
 
 SCALE = """
 errors = ["chignolin", "nobody"]

@@ -12,7 +12,7 @@ from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference import label_files
 from cgprot.reference.hydrogens import place_hydrogens
-from cgprot.reference.label import LabelConfig, block_mean, label
+from cgprot.reference.label import LabelConfig, label, mean_of_runs
 from cgprot.reference.label_files import label_sources
 from cgprot.reference.streams import map_trajectories_to
 from cgprot.reference.structure import load_structure, topology_of
@@ -42,20 +42,15 @@ def run(dipeptide, system, frames, **config):
     return label(dipeptide, system, frames, np.arange(len(frames)), 300.0, LabelConfig(**config))
 
 
-def test_block_error_of_independent_samples_is_sigma_over_root_n():
-    samples = np.random.default_rng(1).normal(2.0, 3.0, size=(50, 20_000))
-    mean, error = block_mean(samples, 5)
-    assert mean.mean() == pytest.approx(2.0, abs=0.02)
-    assert np.sqrt((error**2).mean()) == pytest.approx(3.0 / np.sqrt(50), rel=0.02)
-
-
-def test_block_error_sees_correlation():
-    """Samples that come in equal pairs carry half the information; the plain error misses that."""
-    pairs = np.repeat(np.random.default_rng(1).normal(size=(25, 20_000)), 2, axis=0)
-    _, error = block_mean(pairs, 5)
-    plain = pairs.std(axis=0, ddof=1) / np.sqrt(50)
-    assert np.sqrt((error**2).mean()) == pytest.approx(1 / np.sqrt(25), rel=0.03)
-    assert np.sqrt((plain**2).mean()) < 0.8 / np.sqrt(25)
+def test_mean_of_runs_is_that_of_all_samples_and_its_error_the_scatter_of_the_runs():
+    """What all samples of a run share counts once a run, however many there are."""
+    rng = np.random.default_rng(1)
+    lengths = (5, 5, 4, 4)
+    runs = [rng.normal(2.0, 3.0, 20_000) + rng.normal(0.0, 0.1, size=(n, 20_000)) for n in lengths]
+    mean, error = mean_of_runs(runs)
+    np.testing.assert_allclose(mean, np.concatenate(runs).mean(axis=0))
+    assert mean.mean() == pytest.approx(2.0, abs=0.05)
+    assert np.sqrt((error**2).mean()) == pytest.approx(np.sqrt(((mean - 2.0) ** 2).mean()), rel=0.02)
 
 
 def test_heavy_atoms_are_held_and_noise_is_small(dipeptide, system, frames):
@@ -68,12 +63,11 @@ def test_heavy_atoms_are_held_and_noise_is_small(dipeptide, system, frames):
 
 
 def test_reported_noise_is_the_scatter_of_repeated_labels(dipeptide, system, frames):
-    one = run(dipeptide, system, frames[:8], seed=1)
-    two = run(dipeptide, system, frames[:8], seed=2)
-    measured = np.sqrt(((one.forces - two.forces) ** 2).mean() / 2)
-    reported = np.sqrt((one.force_noise**2).mean())
-    assert measured == pytest.approx(reported, rel=0.5)
-    assert measured > 0
+    """Within 7 %: block means of one run, which swing to and fro, claimed 1.3 times the scatter."""
+    labels = [run(dipeptide, system, frames[:8], seed=seed) for seed in range(30)]
+    scatter = np.var([labelled.forces for labelled in labels], axis=0, ddof=1).mean()
+    reported = np.mean([labelled.force_noise**2 for labelled in labels])
+    assert np.sqrt(reported / scatter) == pytest.approx(1.0, abs=0.07)
 
 
 def test_labels_depend_on_the_seed_alone(dipeptide, system, frames):
@@ -93,8 +87,8 @@ def test_starting_velocities_are_those_of_the_seed(dipeptide, system, frames, mo
     monkeypatch.setattr(openmm.Context, "setVelocitiesToTemperature", watched)
     for seed in (0, 1, 0):
         run(dipeptide, system, frames[:2], seed=seed, samples=10)
-    assert seen[:4] == seen[8:]
-    assert len(set(seen) - {0}) == 8
+    assert seen[:16] == seen[32:]  # four runs of two frames
+    assert len(set(seen) - {0}) == 2 * 2 * (4 + 1)  # and a stream of the integrator for each frame
 
 
 def test_displaced_frames_are_labelled_where_they_are(dipeptide, system, frames):

@@ -1,17 +1,12 @@
 """In a periodic box the network and the compressed engine feel the same images."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from engines import TYPES, cluster, potential_of
 
 from cgprot.engine.cpu import engine_forces
 from cgprot.engine.tables import tabulate
 from cgprot.simulate.forces import choose_forces, forces_from, recorded_forces
-
-sys.path.append(str(Path(__file__).parent.parent / "engine"))
-from engines import TYPES, cluster, potential_of
 
 # Edges of two cutoffs and more, and of much less: there a bead meets several images of another, and its own.
 BOXES = {
