@@ -19,6 +19,7 @@ from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.files.universe import names_atoms
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
+from cgprot.reference.termini import straighten, tell_bent
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
@@ -80,7 +81,9 @@ def load_structure(path: Path) -> Structure:
         except Exception as error:
             raise InputError(f"{path}: cannot be completed ({_first_line(error)}): mend that residue")
     _tell_renumbered(path, fixer.topology)
-    return Structure(fixer.topology, _angstrom(fixer.positions))
+    positions = _angstrom(fixer.positions)
+    tell_bent(path, fixer.topology, positions)
+    return Structure(fixer.topology, positions)
 
 
 def structure_from_sequence(sequence: str) -> Structure:
@@ -253,8 +256,10 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     fixer.missingResidues = {}
     fixer.findMissingAtoms()
     _tell_missing(path, fixer)
+    built = {residue.index for residue, atoms in fixer.missingTerminals.items() if "OXT" in atoms}
     fixer.addMissingAtoms(seed=1)
-    modeller = app.Modeller(fixer.topology, fixer.positions)
+    positions = straighten(fixer.topology, _angstrom(fixer.positions), built)
+    modeller = app.Modeller(fixer.topology, as_quantity(positions))
     modeller.addHydrogens(pH=_PH, variants=variants)
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
 
