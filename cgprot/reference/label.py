@@ -57,7 +57,7 @@ class LabelConfig(OpenmmConfig):
 
     samples: int = Field(default=20, ge=2 * _RUNS)
     steps_between: int = Field(default=10, ge=1)
-    steps_between_runs: int = Field(default=50, ge=0)
+    steps_between_runs: int = Field(default=50, ge=1)  # fewer leave the runs dependent
     equilibration_steps: int = Field(default=100, ge=0)
     # Å, standard deviation of a random shift of every bead
     displace: float = Field(default=0.0, ge=0, le=0.5)
@@ -112,8 +112,7 @@ def label(
     Returns
     -------
     BeadFrames of the frames that are not left out; the forces are means, and force_noise is their
-    standard error from the scatter of five consecutive blocks, which does not see rotations slower than
-    the label (see above)
+    standard error from the scatter of four runs, which does not see rotations slower than all of them
 
     Raises
     ------
@@ -291,7 +290,7 @@ def _forces_of_run(
 def mean_of_runs(runs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean of all samples and its standard error, from independent runs of (n_samples, ...) each.
 
-    Samples of one run may be correlated; the error is exact for runs of one length.
+    Samples of one run may be correlated; the error's square is unbiased for runs of one length.
     """
     means = np.array([run.mean(axis=0) for run in runs])
     lengths = np.array([len(run) for run in runs])

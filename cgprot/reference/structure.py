@@ -17,9 +17,9 @@ from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.files.universe import names_atoms
+from cgprot.reference.building import names_of, relaxed, tell_bent_ends
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
-from cgprot.reference.termini import straighten, tell_bent
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
@@ -82,7 +82,7 @@ def load_structure(path: Path) -> Structure:
             raise InputError(f"{path}: cannot be completed ({_first_line(error)}): mend that residue")
     _tell_renumbered(path, fixer.topology)
     positions = _angstrom(fixer.positions)
-    tell_bent(path, fixer.topology, positions)
+    tell_bent_ends(path, fixer.topology, positions)
     return Structure(fixer.topology, positions)
 
 
@@ -256,12 +256,13 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     fixer.missingResidues = {}
     fixer.findMissingAtoms()
     _tell_missing(path, fixer)
-    built = {residue.index for residue, atoms in fixer.missingTerminals.items() if "OXT" in atoms}
+    there = names_of(fixer.topology)
     fixer.addMissingAtoms(seed=1)
-    positions = straighten(fixer.topology, _angstrom(fixer.positions), built)
-    modeller = app.Modeller(fixer.topology, as_quantity(positions))
+    modeller = app.Modeller(fixer.topology, fixer.positions)
     modeller.addHydrogens(pH=_PH, variants=variants)
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
+    if names_of(fixer.topology, hydrogens=False) - there:
+        fixer.positions = as_quantity(relaxed(path, fixer.topology, _angstrom(fixer.positions), there))
 
 
 def topology_of(topology: app.Topology) -> Topology:
