@@ -1,8 +1,8 @@
 """Heavy atoms that a structure lacks, and ends of chains that another builder left bent.
 
-PDBFixer takes missing atoms from a template and leaves their angles to a minimisation: it puts an OXT
-76 to 105 degrees from CA about C, where a carboxylate has 118, a terminal O at 157, OD1 of aspartate 0.3 Å off
-CB. Beads feel hundreds of kcal/mol/Å there, and a model that never saw such a state may hold it.
+PDBFixer takes missing atoms from a template and leaves their angles to a minimisation. It puts an OXT 76 to
+105 degrees from CA about C, where a carboxylate has 118; a terminal O at 157; OD1 of an aspartate on its CB.
+Beads feel hundreds of kcal/mol/Å there, and a model that never saw such a state may hold it.
 """
 
 import sys
