@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.2-base and heavy-0.5-small again: data, stages of training, frames that a model reaches.
-# A finished step is skipped, a training or a refinement that was ended on its way goes on. About six hours of a
-# core for the data, four and a half for the base model's trainings, six for the small one's.
+# Makes trained/heavy-0.2-base and heavy-0.6-small again: data, stages of training, frames that a model reaches.
+# A finished step is skipped, a training or a refinement that was ended on its way goes on. About eight hours of a
+# core for the data, four and a half for the base model's trainings, eight for the small one's.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
 # The systems are those the shipped weights saw, most of them in the last stage alone; SYSTEMS=systems.txt
@@ -73,3 +73,23 @@ again() { # folder of a refinement
 for folder in reached reached-2 reached-3a reached-3b; do again "$folder"; done
 pool clean.h5 --thermal --fragments "${held_out[@]/#/-}" again/*/*.h5
 done_or_goes_on clean train clean.toml
+# Frames of simulations at 300 K. Files of proteins have a bent OXT, as PDBFixer leaves it: the model learns to mend it.
+simulated() { # name, structure, ps, every n-th frame
+    [ ! -e "at_300/$1.h5" ] || return 0
+    rm -rf "at_300/$1"
+    cgprot simulate "$2" --model clean -o "at_300/$1" --temperature 300 --time-ps "$3" --timestep-fs 2 \
+        --output-every-ps 0.5 --seed 31
+    cgprot label "at_300/$1" --structure "$2" --name "$1" --every "$4" --temperature 300 --seed 32 -o "at_300/$1.h5"
+}
+mkdir -p at_300 nothing
+while read -r name; do
+    case $name in
+        hairpin*) simulated "$name" "data/$name/system.pdb" 30 5 ;;
+        *) simulated "$name" "$structures/$name.pdb" 15 4 ;;
+    esac
+done <"$here/reached-4.txt"
+[ -e own.h5 ] || python "$here/pool.py" nothing own.h5 at_300/*.h5
+pool more.h5 --thermal --fragments "${held_out[@]/#/-}"
+for stage in own more; do
+    done_or_goes_on "$stage" train "$stage.toml"
+done
