@@ -1,6 +1,5 @@
 """Hydrogens placed back on hydrogen-free frames, so that any all-atom tool can read on."""
 
-import random
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from cgprot.files.psf import write_atom_psf
 from cgprot.files.sources import read_source
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
+from cgprot.reference.building import repeatable
 from cgprot.reference.forcefield import (
     create_system,
     openmm_errors_in_one_line,
@@ -34,7 +34,6 @@ from cgprot.units import ANGSTROM_PER_NM
 _MAPPING = "heavy"
 _FRAMES_PER_TASK = 20
 _MAX_ITERATIONS = 200
-_SEED = 1
 
 
 class _Task(NamedTuple):
@@ -116,15 +115,12 @@ def all_atom_structure(system: BeadSystem, positions: np.ndarray, source: Path) 
     hydrogens_of = {rule.type: rule.hydrogens or 0 for rule in rules.bead}
     hydrogens = np.array([hydrogens_of[name] for name in system.type_name])
     modeller = app.Modeller(_heavy_topology(system, element_of), as_quantity(positions.astype(float)))
-    state = random.getstate()
-    random.seed(_SEED)  # OpenMM draws each hydrogen's first direction from it
     try:
-        modeller.addHydrogens(protein_forcefield("obc2"), variants=_variants(system, hydrogens))
+        with repeatable():
+            modeller.addHydrogens(protein_forcefield("obc2"), variants=_variants(system, hydrogens))
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: ff14SB does not know a residue ({reason}): leave it out")
-    finally:
-        random.setstate(state)
     atoms = np.array(modeller.positions.value_in_unit(unit.nanometer)) * ANGSTROM_PER_NM
     structure = Structure(modeller.topology, atoms)
     made = build_system(topology_of(structure.topology), rules)

@@ -5,7 +5,10 @@ PDBFixer takes missing atoms from a template and leaves their angles to a minimi
 Beads feel hundreds of kcal/mol/Å there, and a model that never saw such a state may hold it.
 """
 
+import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +21,28 @@ from cgprot.reference.peptide import as_quantity
 from cgprot.units import ANGSTROM_PER_NM
 
 _LEAST_ANGLE = 100.0  # degrees, CA-C-OXT; three standard deviations of thermal ones below the mean
-
+_SEED = 1
+_THREADS = "Threads"  # a property of the CPU platform
 
 Names = set[tuple[int, str]]  # numbers of the residues and names of atoms
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Within, PDBFixer and OpenMM's Modeller build the same every time.
+
+    They draw directions of hydrogens with `random`, and minimise on OpenMM's fastest platform: on a CPU with
+    several threads, whose sums of forces depend on their order.
+    """
+    state, cpu = random.getstate(), openmm.Platform.getPlatformByName("CPU")
+    threads = cpu.getPropertyDefaultValue(_THREADS)
+    random.seed(_SEED)
+    cpu.setPropertyDefaultValue(_THREADS, "1")
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        cpu.setPropertyDefaultValue(_THREADS, threads)
 
 
 def names_of(topology: app.Topology, hydrogens: bool = True) -> Names:

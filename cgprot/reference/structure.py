@@ -17,7 +17,7 @@ from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.files.universe import names_atoms
-from cgprot.reference.building import names_of, relaxed, tell_bent_ends
+from cgprot.reference.building import names_of, relaxed, repeatable, tell_bent_ends
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
 from cgprot.units import ANGSTROM_PER_NM
@@ -257,9 +257,10 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     fixer.findMissingAtoms()
     _tell_missing(path, fixer)
     there = names_of(fixer.topology)
-    fixer.addMissingAtoms(seed=1)
-    modeller = app.Modeller(fixer.topology, fixer.positions)
-    modeller.addHydrogens(pH=_PH, variants=variants)
+    with repeatable():
+        fixer.addMissingAtoms(seed=1)
+        modeller = app.Modeller(fixer.topology, fixer.positions)
+        modeller.addHydrogens(pH=_PH, variants=variants)
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
     if names_of(fixer.topology, hydrogens=False) - there:
         fixer.positions = as_quantity(relaxed(path, fixer.topology, _angstrom(fixer.positions), there))

@@ -77,3 +77,12 @@ def test_an_oxt_that_is_there_stays_and_is_told_if_it_is_bent(protein, tmp_path,
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "OXT of TYR 10 in chain A is 80 degrees from CA about C, not 118: leave that atom out" in said
+
+
+def test_what_is_built_is_the_same_every_time(protein, tmp_path):
+    """Beads begin at these places: a run of one seed must repeat."""
+    cut = protein.select_atoms("not element H and not name OXT OE1 CZ3")
+    one, two = (load(cut, tmp_path / f"{name}.pdb") for name in "ab")
+    assert one.keys() == two.keys()
+    for atom in one:
+        np.testing.assert_array_equal(one[atom], two[atom])
