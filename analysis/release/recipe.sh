@@ -4,7 +4,7 @@
 # core for the data, four and a half for the base model's trainings, eight for the small one's.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
-# The systems are those the shipped weights saw, most of them in the last stage alone; SYSTEMS=systems.txt
+# The systems are those the shipped weights saw (shipped.txt, for the last stages more.txt); SYSTEMS=systems.txt
 # recipe.sh ... takes all rows instead. Their stages before the last learnt from labels at the temperatures of the
 # frames, and knew no chains of two residues; which files each saw is in trained/*/data_*.csv.
 # How good the weights are: analysis/validation.
@@ -89,6 +89,8 @@ while read -r name; do
     esac
 done <"$here/reached-4.txt"
 [ -e own.h5 ] || python "$here/pool.py" nothing own.h5 at_300/*.h5
+# Made only now, so that the pools of the stages before do not hold them.
+SYSTEMS="$here/more.txt" "$here/data.sh" data "$structures" "${3:-1}"
 pool more.h5 --thermal --fragments "${held_out[@]/#/-}"
 for stage in own more; do
     done_or_goes_on "$stage" train "$stage.toml"

@@ -9,7 +9,6 @@ from scipy.spatial.distance import pdist, squareform
 
 ROOT = Path(__file__).parents[2]
 
-
 RNG = np.random.default_rng(3)
 POSITIONS = RNG.uniform(0, 12, size=(14, 3))
 SIGMA, EPSILON = RNG.uniform(3.0, 3.6, 14), RNG.uniform(0.05, 0.2, 14)

@@ -28,7 +28,6 @@ ROOT = Path(__file__).parents[2]
 VALIDATION = ROOT / "analysis" / "validation"
 EXAMPLES = ROOT / "examples"
 
-
 SCALE = """
 errors = ["chignolin", "nobody"]
 [dynamics]
