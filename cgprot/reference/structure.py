@@ -87,7 +87,7 @@ def load_structure(path: Path) -> Structure:
 
 
 def structure_from_sequence(sequence: str) -> Structure:
-    """Build an extended peptide from "ACE-ALA-NME" or "GYDPETGTWG" and add its hydrogens.
+    """Build an extended peptide from "ACE-ALA-NME" or "GYDPETGTWG" and add its hydrogens, always the same.
 
     Which residues and ends came of it is told to standard error.
 
@@ -99,7 +99,8 @@ def structure_from_sequence(sequence: str) -> Structure:
     peptide = build_peptide(sequence)
     modeller = app.Modeller(peptide.topology, as_quantity(peptide.positions))
     try:
-        modeller.addHydrogens(protein_forcefield("obc2"), pH=_PH, variants=peptide.variants)
+        with repeatable():
+            modeller.addHydrogens(protein_forcefield("obc2"), pH=_PH, variants=peptide.variants)
     except ValueError as error:
         raise UsageError(
             f"--sequence {sequence}: not known to the force field ({_first_line(error)}): "

@@ -208,6 +208,11 @@ def test_missing_file(tmp_path):
 ALL = "GLY-ALA-VAL-LEU-ILE-MET-PHE-TYR-TRP-SER-THR-CYS-ASN-GLN-ASP-GLU-LYS-ARG-HIE-PRO"
 
 
+def test_a_sequence_is_built_to_the_same_bits_every_time():
+    one, two = (structure_from_sequence("ACE-SER-LYS-TRP-NME").positions for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
 @pytest.mark.parametrize("sequence", [f"ACE-{ALL}-NME", ALL])
 def test_every_residue_can_be_built(sequence):
     structure = structure_from_sequence(sequence)
