@@ -20,7 +20,7 @@ from cgprot.simulate.forces import Device, Engine, check_device, choose_forces, 
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.spread import is_first, share, together
-from cgprot.simulate.start import load_frames, load_start, start_from_sequence
+from cgprot.simulate.start import bead_psf, load_frames, load_start, start_from_sequence
 from cgprot.simulate.whole import refuse_broken_molecule
 
 
@@ -78,7 +78,9 @@ class Beginning(NamedTuple):
     def files(self) -> list[Path]:
         """Those that are read, by their own SHA-256."""
         given = (self.structure, self.frames, self.restraints)
-        return [path for path in given if path is not None and path.is_file()]
+        files = [path for path in given if path is not None and path.is_file()]
+        psf = bead_psf(self.structure) if self.structure in files else None
+        return files if psf is None else [*files, psf]
 
     def record(self) -> dict:
         """What run.json says of it."""
@@ -101,7 +103,7 @@ def start_run(
     start = _start(beginning, metadata["mapping"])
     check_mapping(metadata, start.system)
     _say_if_mirrored(start)
-    if len(start) > 1 and config.replicas == 1:
+    if len(start) > 1 and "replicas" not in config.model_fields_set:
         config = _with(config, replicas=len(start))
     refuse_other_number(start, config)
     start, config = _in_box(start, beginning, config)

@@ -88,7 +88,7 @@ class SimulateConfig(BaseModel):
         for name, length in several.items():
             if length != replicas:
                 raise ValueError(f"{name} has {length} values for {replicas} replicas: give one, or one each")
-        return given | {"replicas": replicas}
+        return given | {"replicas": replicas} if several else given
 
     @model_validator(mode="after")
     def _whole_steps(self) -> "SimulateConfig":

@@ -42,8 +42,8 @@ def load_start(path: Path, mapping: str) -> BeadFrames:
         return _last_frames(path)
     if path.suffix in (".psf", *HDF5_SUFFIXES):
         raise InputError(f"{path}: no structure: give a PDB, and frames of it with --start-frames")
-    psf = path.with_suffix(".psf")
-    if psf.is_file() and _holds_beads(psf):
+    psf = bead_psf(path)
+    if psf is not None:
         system = read_psf(psf)
         return _one_frame(system, _bead_positions(path, system))
     from cgprot.reference.structure import load_structure  # OpenMM: seconds to import
@@ -138,10 +138,21 @@ def _atom_trajectory(path: Path, structure: Path, system: BeadSystem) -> np.ndar
     return _same_beads(path, system, [BeadFrames(found, positions)]).positions
 
 
-def _holds_beads(psf: Path) -> bool:
+def bead_psf(structure: Path) -> Path | None:
+    """The PSF of beads beside a structure, of the same name, if there is one.
+
+    Raises
+    ------
+    InputError
+        if it is not text
+    """
+    psf = Path(structure).with_suffix(".psf")
+    if not psf.is_file():
+        return None
     try:
         with open(psf) as stream:
-            return any("cgprot mapping" in line for _, line in zip(range(10), stream, strict=False))
+            beads = any("cgprot mapping" in line for _, line in zip(range(10), stream, strict=False))
+            return psf if beads else None
     except UnicodeDecodeError:
         raise InputError(f"{psf}: not text, hence no PSF: move it away from the structure or replace it")
 

@@ -61,7 +61,7 @@ class OptimiserConfig(BaseModel):
     validate_every, checkpoint_every : steps
     validation_frames : at most so many frames, spread evenly over the validation data
     table_intervals : for each radial function: in steps on a CPU the edge networks are taken from tables of
-        so many intervals, see `cgprot.model.edge_factor`; null runs them for every pair, as validation does
+        so many intervals, see `cgprot.model.edge_factor`; 0 runs them for every pair, as validation does
     start : a model file or a training's run folder, else the name of a shipped model, whose weights are the
         first ones, of the same architecture and bead types, or with channels fewer by a whole factor, see
         `cgprot.train.widen`; random ones without it
@@ -88,7 +88,7 @@ class OptimiserConfig(BaseModel):
     gradient_clip: float = Field(default=10.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     seed: int = Field(default=0, ge=0, lt=2**63)  # torch and numpy both take it
-    table_intervals: int | None = Field(default=32, ge=1, le=1024)
+    table_intervals: int = Field(default=32, ge=0, le=1024)
     start: Path | None = None
     committee: int = Field(default=1, ge=1, le=100)
     member: int | None = Field(default=None, ge=0)

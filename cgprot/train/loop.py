@@ -216,7 +216,7 @@ def own_share(state: TrainingState, data: TrainingData, numbers: Sequence[int], 
 def table_intervals(config: RunConfig, world: World) -> int | None:
     """Of the tables of the edge networks; None on a GPU, where the networks themselves are fast."""
     given = config.train.table_intervals
-    return given * config.model.rbf if given is not None and world.device.type == "cpu" else None
+    return given * config.model.rbf if given and world.device.type == "cpu" else None
 
 
 def validate(
