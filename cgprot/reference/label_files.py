@@ -29,7 +29,7 @@ def label_sources(
     every: int,
     config: LabelConfig,
 ) -> dict[str, BeadFrames]:
-    """Mean forces of the frames in files.
+    """Mean forces of the frames in files; those that cannot be labelled are left out and told on stderr.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def label_sources(
     Raises
     ------
     StorageError, InputError
-        if a file is missing, or its beads are not the structure's
+        if a file is missing, its beads are not the structure's, or none of its frames can be labelled
     UsageError
         if the platform is not there, or `every` or `temperature` is not above zero
     """
@@ -64,14 +64,13 @@ def label_sources(
         replica = sum(key.startswith(f"{protein}/{kelvin:g}/") for key in entries)
         own_seed = config.model_copy(update={"seed": config.seed + _SEED_STRIDE * index})
         key = f"{protein}/{kelvin:g}/{replica}"
-        # Where a twist puts the atoms is no choice of the user's, who could not leave such a frame out.
-        left_out: dict[int, str] | None = {} if config.twist else None
+        left_out: dict[int, str] = {}
         chosen = (positions[::every], time[::every])
         try:
             entries[key] = label(structure, system, *chosen, kelvin, own_seed, left_out)
         except CgprotError as error:
             raise type(error)(f"{key}: {error}")
-        _tell_left_out(key, left_out or {}, chosen[1], every)
+        _tell_left_out(key, left_out, chosen[1], every)
     return entries
 
 

@@ -245,10 +245,11 @@ def all_platforms() -> list[str]:
     return [openmm.Platform.getPlatform(i).getName() for i in range(openmm.Platform.getNumPlatforms())]
 
 
-def test_twisted_frames_without_a_label_are_left_out_and_told(examples, monkeypatch, capsys):
-    """Nobody chose where a twist puts atoms; a whole dataset is not refused for one of them."""
+@pytest.mark.parametrize("twist", [0, 180])
+def test_frames_without_a_label_are_left_out_and_told(examples, monkeypatch, capsys, twist):
+    """Labels are dear: all others of a file are not thrown away for one frame."""
     where = [[examples / "alanine_dipeptide.trr"], examples / "alanine_dipeptide.pdb", "ala", 300.0, 1]
-    config = LabelConfig(twist=180, samples=10)
+    config = LabelConfig(twist=twist, samples=10)
     everything = label_sources(*where, config)["ala/300/0"]
     assert "left out" not in capsys.readouterr().err
     largest = np.sort(np.linalg.norm(everything.forces, axis=2).max(axis=1))
