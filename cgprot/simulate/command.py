@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from cgprot.analyse.chirality import d_residues
 from cgprot.beads import BeadFrames
-from cgprot.errors import InputError, StorageError
+from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, check_new, read_run, sha256_of
 from cgprot.files.psf import read_psf
 from cgprot.model.checkpoint import available_models, check_mapping, model_path
@@ -168,11 +168,26 @@ def _in_box(
     if beginning.concentration_mM is not None:
         cell = cubic_cell(beginning.concentration_mM, copies * n_chains(start.system))
         config = _with(config, box=cell)
+    if config.box is None:
+        _refuse_lost_box(beginning)
     if beginning.copies is not None and config.box is not None:
         start = place_copies(start, copies, config.box, config.seeds)
     if config.box is not None:  # before the network sees the many images of a box that is too small
         refuse_overlapping_images(start.system, start.positions, config.box)
     return start, config
+
+
+def _refuse_lost_box(beginning: Beginning) -> None:
+    """Chains of a run in a box meet through its faces, and would be apart without it."""
+    for folder in (beginning.structure, beginning.frames):
+        cell = (
+            read_run(folder).get("config", {}).get("box") if folder is not None and folder.is_dir() else None
+        )
+        if cell is not None:
+            numbers = " ".join(f"{number:g}" for number in cell)
+            raise UsageError(
+                f"{folder}: its run was in a box: say --box {numbers}, or start from a PDB of its frame"
+            )
 
 
 def _with(config: SimulateConfig, **changes: object) -> SimulateConfig:

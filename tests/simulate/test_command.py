@@ -64,6 +64,19 @@ def test_another_number_of_replicas_than_starting_frames_is_refused(run, replica
     assert not (run.parent / "other").exists()
 
 
+def test_a_run_in_a_box_goes_on_in_one(run):
+    """Its frames know nothing of the box."""
+    folder, boxed = run.parent, run.parent / "boxed"
+    model = str(folder / "model.safetensors")
+    start_run(Beginning(folder / "start.pdb"), model, brief(box=(30.0, 40.0, 50.0)), boxed, "network")
+    for beginning in (Beginning(boxed), Beginning(folder / "start.pdb", frames=boxed)):
+        with pytest.raises(UsageError, match=r"boxed: its run was in a box: say --box 30 40 50 90 90 90"):
+            start_run(beginning, model, brief(), folder / "free", "network")
+        assert not (folder / "free").exists()
+    start_run(Beginning(boxed), model, brief(box=(40.0,)), folder / "on", "network")
+    assert read_run(folder / "on")["config"]["box"] == [40.0, 40.0, 40.0, 90.0, 90.0, 90.0]
+
+
 def brief(**given):
     return SimulateConfig(**{"temperature": 10.0, "time_ps": 0.02, "output_every_ps": 0.01} | given)
 
