@@ -24,6 +24,8 @@ from cgprot.model.checkpoint import load_model
 from cgprot.train.batches import read_datasets
 from cgprot.train.evaluate import compared
 
+_FEWEST = 10  # frames
+
 
 def lennard_jones(structure: Path, bead_names: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """σ [Å] and ε [kcal/mol] of the heavy atoms, (n_beads,) each; these must be the beads."""
@@ -90,8 +92,11 @@ def main() -> None:
     potential, _ = load_model(options.model)
     entries = read_datasets([options.labels])
     chosen = {key: frames for key, frames in entries.items() if frames.temperature <= options.kelvin}
-    if not chosen:
-        raise SystemExit(f"{options.labels}: no frames up to {options.kelvin:g} K: raise --kelvin")
+    if sum(map(len, chosen.values())) < _FEWEST:
+        raise SystemExit(
+            f"{options.labels}: fewer than {_FEWEST} frames up to {options.kelvin:g} K, whose mean tells "
+            "nothing: label more or raise --kelvin"
+        )
     system, cutoff = next(iter(chosen.values())).system, potential.config.cutoff
     parameters = lennard_jones(options.structure, list(system.bead_name))
     ours, hidden, work = [], [], []

@@ -67,3 +67,11 @@ def test_expansion_is_the_work_of_moving_residues_apart():
     slope = (energy(POSITIONS + step * centres) - energy(POSITIONS - step * centres)) / (2 * step)
     found = beyond_cutoff.expansion(POSITIONS[None], forces[None], residue)
     np.testing.assert_allclose(found, [-0.01 * slope], rtol=1e-6)
+
+
+def test_a_few_frames_tell_nothing(monkeypatch):
+    labels, structure = ROOT / "examples" / "chignolin_300K.h5", ROOT / "examples" / "chignolin.pdb"
+    arguments = ["beyond_cutoff.py", "heavy-demo", str(labels), str(structure), "--kelvin", "299"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit, match=r"chignolin_300K\.h5: fewer than 10 frames up to 299 K"):
+        beyond_cutoff.main()
