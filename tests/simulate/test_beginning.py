@@ -31,7 +31,7 @@ CELL = (30.0, 26.0, 28.0, 90.0, 80.0, 100.0)
 
 def config(**more):
     defaults = {"time_ps": 0.08, "output_every_ps": 0.02, "checkpoint_every_ps": 0.04, "replicas": 2}
-    return SimulateConfig(**(defaults | more))
+    return SimulateConfig(**{name: value for name, value in (defaults | more).items() if value is not None})
 
 
 def stretched():
@@ -227,13 +227,14 @@ def test_copies_at_a_concentration(small):
 
 def test_frames_tell_the_number_of_replicas(small):
     source = begin(small, "source", temperature=10.0, replicas=3)
-    run = begin(small, "run", beginning={"frames": source}, temperature=10.0, replicas=1)
+    run = begin(small, "run", beginning={"frames": source}, temperature=10.0, replicas=None)
     assert read_run(run)["config"]["replicas"] == 3
     last = read_dcd(source / "replica_002.dcd")[0][-1]
     np.testing.assert_allclose(read_dcd(run / "replica_002.dcd")[0][0], last, atol=1e-6)
-    with pytest.raises(UsageError, match="3 starting frames for 2 replicas: give one"):
-        begin(small, "wrong", beginning={"frames": source}, temperature=10.0, replicas=2)
-    assert not (small / "wrong").exists()
+    for other in (1, 2):
+        with pytest.raises(UsageError, match=f"3 starting frames for {other} replicas: give one"):
+            begin(small, "wrong", beginning={"frames": source}, temperature=10.0, replicas=other)
+        assert not (small / "wrong").exists()
 
 
 @pytest.mark.parametrize(

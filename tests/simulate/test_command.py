@@ -5,9 +5,7 @@ import pytest
 import torch
 from chain import chain_start, chain_system
 
-from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, StorageError, UsageError
-from cgprot.files.dataset import write_dataset
 from cgprot.files.folder import RUN_FILE, read_run
 from cgprot.files.psf import write_psf
 from cgprot.files.universe import write_pdb
@@ -46,24 +44,6 @@ def test_every_file_that_it_begins_from_is_on_record(run):
     assert Beginning(run).files == []  # whose frames are in the new run
 
 
-@pytest.mark.parametrize(
-    ("given", "replicas"), [({}, 2), ({"replicas": 2}, 2), ({"temperature": (5.0, 9.0)}, 2)]
-)
-def test_as_many_replicas_as_starting_frames(run, given, replicas):
-    beginning = Beginning(run.parent / "start.pdb", frames=two_frames(run.parent))
-    start_run(beginning, str(run.parent / "model.safetensors"), brief(**given), run.parent / "two", "network")
-    assert read_run(run.parent / "two")["config"]["replicas"] == replicas
-
-
-@pytest.mark.parametrize("replicas", [1, 3])
-def test_another_number_of_replicas_than_starting_frames_is_refused(run, replicas):
-    beginning = Beginning(run.parent / "start.pdb", frames=two_frames(run.parent))
-    model = str(run.parent / "model.safetensors")
-    with pytest.raises(UsageError, match=f"2 starting frames for {replicas} replicas"):
-        start_run(beginning, model, brief(replicas=replicas), run.parent / "other", "network")
-    assert not (run.parent / "other").exists()
-
-
 def test_a_run_in_a_box_goes_on_in_one(run):
     """Its frames know nothing of the box."""
     folder, boxed = run.parent, run.parent / "boxed"
@@ -79,11 +59,6 @@ def test_a_run_in_a_box_goes_on_in_one(run):
 
 def brief(**given):
     return SimulateConfig(**{"temperature": 10.0, "time_ps": 0.02, "output_every_ps": 0.01} | given)
-
-
-def two_frames(folder):
-    write_dataset(folder / "two.h5", {"p/300/0": BeadFrames(chain_system(), chain_start().positions[[0, 0]])})
-    return folder / "two.h5"
 
 
 def test_beads_that_coincide_are_named_before_the_model_tries_them(run):
