@@ -157,8 +157,9 @@ class MdcathFile:
             self.faults.update(FAULTS[code - 1] for code in fault[fault > 0])
             sound = fault == 0
             positions, forces, number, split = positions[sound], forces[sound], number[sound], split[sound]
-        if split.any() and box is not None:
-            positions[split] = make_whole(positions[split], bonded, box)
+        astray = split | (not bonded.is_one_molecule)  # whole molecules may lie in different images
+        if astray.any() and box is not None:
+            positions[astray] = make_whole(positions[astray], bonded, box)
         return AtomChunk(number, positions, forces, number * _FRAME_PS)
 
     def secondary_structure(self, replica: Replica, number: np.ndarray) -> tuple[float, float] | None:

@@ -56,6 +56,11 @@ class Bonded(NamedTuple):
             orders.append(order)
         return cls(np.concatenate(orders).astype(np.int64), parent.astype(np.int64), molecule)
 
+    @property
+    def is_one_molecule(self) -> bool:
+        """Whether bonds join all atoms: several molecules may lie in different images, each of them whole."""
+        return bool((self.molecule == self.molecule[0]).all())
+
 
 def inspect_frames(positions: np.ndarray, bonded: Bonded) -> tuple[np.ndarray, np.ndarray]:
     """What is wrong with each frame.
@@ -81,8 +86,8 @@ def inspect_frames(positions: np.ndarray, bonded: Bonded) -> tuple[np.ndarray, n
 def make_whole(positions: np.ndarray, bonded: Bonded, box: np.ndarray) -> np.ndarray:
     """Positions with every atom in the periodic image nearest to the atom it is bonded to.
 
-    The first atom of each molecule stays; further molecules follow as a whole into the image whose
-    centre is nearest to the first molecule's.
+    The first atom of each molecule stays; further molecules follow as a whole, always the one that is
+    nearest to those in place, into the image whose centre is nearest to that neighbour's.
 
     Parameters
     ----------
@@ -104,13 +109,32 @@ def make_whole(positions: np.ndarray, bonded: Bonded, box: np.ndarray) -> np.nda
 def _gather_molecules(
     whole: np.ndarray, molecule: np.ndarray, boxes: np.ndarray, inverse: np.ndarray
 ) -> None:
-    first = whole[:, molecule == molecule[0]].mean(axis=1, dtype=np.float64)
-    for other in np.unique(molecule[molecule != molecule[0]]):
-        atoms = molecule == other
-        apart = whole[:, atoms].mean(axis=1, dtype=np.float64) - first
-        images = np.round(np.einsum("fi,fij->fj", apart, inverse))
-        if images.any():
-            whole[:, atoms] -= np.einsum("fi,fij->fj", images, boxes)[:, None]
+    members = [np.flatnonzero(molecule == number) for number in np.unique(molecule)]
+    centres = np.stack([whole[:, atoms].mean(axis=1, dtype=np.float64) for atoms in members], axis=1)
+    shifts = _shifts_to_neighbours(centres, boxes, inverse)
+    for number, atoms in enumerate(members):
+        if shifts[:, number].any():
+            whole[:, atoms] -= shifts[:, number, None]
+
+
+def _shifts_to_neighbours(centres: np.ndarray, boxes: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """What to take off each molecule's position; (n_frames, n_molecules, 3) [Å], as the centres are.
+
+    By the shortest tree that joins them: in a row of molecules that is longer than half the box the last is
+    nearest to the first's other side, and would leave its neighbour for an image there.
+    """
+    frame, last = np.arange(len(centres)), np.zeros(len(centres), dtype=int)
+    shifts, in_place = np.zeros_like(centres), np.zeros(centres.shape[:2], dtype=bool)
+    shortest = np.full(centres.shape[:2], np.inf)
+    for _ in range(centres.shape[1] - 1):
+        in_place[frame, last] = True
+        apart = centres - (centres[frame, last] - shifts[frame, last])[:, None]
+        lattice = np.round(apart @ inverse) @ boxes
+        distance = np.linalg.norm(apart - lattice, axis=-1)
+        nearer = ~in_place & (distance < shortest)
+        shortest[nearer], shifts[nearer] = distance[nearer], lattice[nearer]
+        last = np.argmin(np.where(in_place, np.inf, shortest), axis=1)
+    return shifts
 
 
 @kernel

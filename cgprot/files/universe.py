@@ -37,7 +37,7 @@ class AtomFrame(NamedTuple):
 class AtomSource:
     """The protein atoms of a topology with its trajectories; water and ions are left out.
 
-    Molecules that a periodic box splits are made whole, in every frame.
+    Molecules that a periodic box splits are made whole, and several stay together, in every frame.
 
     Attributes
     ----------
@@ -75,7 +75,8 @@ class AtomSource:
     def _whole(self, step) -> np.ndarray:
         positions = self._atoms.positions.astype(np.float64)
         box = usable_box(step.dimensions)
-        if box is not None and inspect_frames(positions[None], self._bonded)[1][0]:
+        several = not self._bonded.is_one_molecule  # whole ones may lie in different images
+        if box is not None and (several or inspect_frames(positions[None], self._bonded)[1][0]):
             positions = make_whole(positions[None], self._bonded, triclinic_vectors(box, np.float64))[0]
         return positions
 

@@ -99,6 +99,20 @@ def test_split_molecules_are_made_whole(path, frames):
     assert faults == {}
 
 
+def test_chains_stay_together_in_frames_without_a_split_bond(tmp_path, chignolin_atoms, frames):
+    one = chignolin_atoms.topology
+    columns = {name: np.tile(getattr(one, name), 2) for name in one._fields if name not in ("chain", "bonds")}
+    bonds = np.concatenate([one.bonds, one.bonds + 166])
+    dimer = one._replace(**columns, chain=np.repeat(["A", "B"], 166), bonds=bonds)
+    together = np.concatenate([frames[0], frames[0] + [20.0, 0.0, 0.0]], axis=1)
+    apart = together.copy()
+    apart[5:, 166:, 0] += 80.0
+    apart[7, 200, 0] -= 80.0
+    path = tmp_path / "mdcath_dataset_1clnA00.h5"
+    write_mdcath(path, "1clnA00", dimer, {"320/0": (apart, np.zeros_like(apart))})
+    np.testing.assert_allclose(read(path)[1], together, atol=2e-5)
+
+
 def test_other_and_damaged_files_cost_one_line(path, tmp_path, chignolin):
     with pytest.raises(StorageError, match="could not be read"):
         MdcathFile(tmp_path / "none.h5")

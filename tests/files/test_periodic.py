@@ -64,6 +64,20 @@ def test_a_second_molecule_follows_the_first(positions):
     np.testing.assert_allclose(make_whole(apart, bonded, BOXES["triclinic"]), pair, atol=1e-9)
 
 
+def test_a_row_of_molecules_longer_than_half_the_box_stays(bonded, positions):
+    """Its third is nearer to the first through the box's face than to the first itself."""
+    along = np.array([[0.0, 0.0, 0.0], [16.0, 0.0, 0.0], [27.0, 0.0, 0.0]])
+    row = np.concatenate([positions[:1] + step for step in along], axis=1)
+    bonds = np.concatenate([np.column_stack([bonded.order[1:], bonded.parent[bonded.order[1:]]])] * 3)
+    bonds += np.repeat(166 * np.arange(3), 165)[:, None]
+    three = Bonded.from_bonds(bonds, 3 * 166)
+    np.testing.assert_array_equal(make_whole(row, three, BOXES["triclinic"]), row)
+    apart = row.copy()
+    apart[:, 166:332] += BOXES["triclinic"][2]
+    apart[:, 332:] -= BOXES["triclinic"][0]
+    np.testing.assert_allclose(make_whole(apart, three, BOXES["triclinic"]), row, atol=1e-9)
+
+
 def test_each_fault_has_its_name(bonded, positions):
     frames = np.repeat(positions[:1], 5, axis=0)
     frames[1, 3, 2] = np.nan

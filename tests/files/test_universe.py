@@ -101,6 +101,22 @@ def test_a_trajectory_split_by_its_box_is_made_whole(examples, chignolin_atoms, 
         np.testing.assert_allclose(frame.positions - frame.positions[0], whole, atol=1e-4)
 
 
+def test_chains_stay_together_in_frames_without_a_split_bond(examples, tmp_path):
+    """Whole chains in different images, which no long bond tells: one frame in three had one."""
+    one = MDAnalysis.Universe(examples / "chignolin.pdb").atoms
+    dimer = MDAnalysis.Merge(one, one)
+    dimer.atoms.chainIDs = np.repeat(["A", "B"], 166)
+    together = np.concatenate([one.positions, one.positions + np.array([20.0, 0.0, 0.0])]) + 10.0
+    frames = np.repeat(together[None], 3, axis=0)
+    frames[1:, 166:, 0] += 60.0
+    frames[2, 200, 0] -= 60.0
+    dimer.load_new(frames, dimensions=np.tile([60.0, 60.0, 60.0, 90.0, 90.0, 90.0], (3, 1)))
+    dimer.atoms.write(str(tmp_path / "dimer.pdb"))
+    dimer.atoms.write(str(tmp_path / "dimer.xtc"), frames="all")
+    for frame in AtomSource(tmp_path / "dimer.pdb", [tmp_path / "dimer.xtc"]):
+        np.testing.assert_allclose(frame.positions, together, atol=0.011)
+
+
 def test_a_damaged_trajectory_costs_one_line(examples, tmp_path, capfd):
     path = tmp_path / "cut.trr"
     path.write_bytes((examples / "chignolin.trr").read_bytes()[:-500])
