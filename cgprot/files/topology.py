@@ -2,6 +2,7 @@
 
 import string
 from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import MDAnalysis
@@ -140,6 +141,12 @@ def distinct_residues(
             residue_id[members] = numbers
             notes["chain renumbered"] += 1
     return chain, residue_id
+
+
+def free_chain_names(taken: Collection[str]) -> Iterator[str]:
+    """Names for further chains: A to Z, a to z, 0 to 9, then two of these characters."""
+    two = (first + second for first in CHAIN_NAMES for second in CHAIN_NAMES)
+    return (name for name in (*CHAIN_NAMES, *two) if name not in taken)
 
 
 def _renumbered(residues: Residues, atom_name: np.ndarray) -> np.ndarray | None:

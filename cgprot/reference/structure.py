@@ -18,6 +18,7 @@ from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.files.universe import names_atoms
 from cgprot.reference.building import names_of, relaxed, repeatable, tell_bent_ends
+from cgprot.reference.chain_names import name_chains
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
 from cgprot.units import ANGSTROM_PER_NM
@@ -49,9 +50,9 @@ class Structure(NamedTuple):
 def load_structure(path: Path) -> Structure:
     """Read a structure and complete it: missing heavy atoms, hydrogens, MSE -> MET.
 
-    Atoms that are there stay where they are. Residues whose name states their protonation (HIP,
-    ASH, ...) get it, all others that of pH 7. Water and ions are left out, of several models or
-    alternate locations the first is taken; standard error is told, and which atoms were built.
+    Atoms that are there stay where they are. Residues whose name states their protonation (HIP, ASH, ...) get
+    it, all others that of pH 7. Water and ions are left out, of several models or alternate locations the
+    first is taken, chains of one letter get one each; standard error is told, and which atoms were built.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def load_structure(path: Path) -> Structure:
             _complete(path, fixer, names)
         except Exception as error:
             raise InputError(f"{path}: cannot be completed ({_first_line(error)}): mend that residue")
-    _tell_renumbered(path, fixer.topology)
+    _tell_apart(path, fixer.topology)
     positions = _angstrom(fixer.positions)
     tell_bent_ends(path, fixer.topology, positions)
     return Structure(fixer.topology, positions)
@@ -210,11 +211,13 @@ def _tell_missing(path: Path, fixer: PDBFixer) -> None:
         )
 
 
-def _tell_renumbered(path: Path, topology: app.Topology) -> None:
+def _tell_apart(path: Path, topology: app.Topology) -> None:
+    """Name the chains, and say so; residues get their numbers in `topology_of`, and that is said here too."""
     notes: Counter[str] = Counter()
+    name_chains(topology, notes)
     _distinct(topology, notes)
     for what, count in notes.items():
-        print(f"{path}: residues of one number: {what}: {count}", file=sys.stderr)
+        print(f"{path}: chains of one letter or residues of one number: {what}: {count}", file=sys.stderr)
 
 
 def _refuse_gaps(path: Path, fixer: PDBFixer) -> None:

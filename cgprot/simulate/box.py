@@ -11,7 +11,7 @@ from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.engine.neighbours import list_pairs
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dcd import Cell
-from cgprot.files.topology import CHAIN_NAMES
+from cgprot.files.topology import free_chain_names
 from cgprot.units import PER_CUBIC_ANGSTROM_PER_MILLIMOLAR
 
 _NEAREST_COPIES = 4.0  # Å between beads of two copies: about van der Waals contact of heavy atoms
@@ -94,8 +94,7 @@ def multiplied(system: BeadSystem, copies: int) -> BeadSystem:
 
 def _chains_of_copies(chain: np.ndarray, copies: int) -> np.ndarray:
     own = list(dict.fromkeys(chain.tolist()))
-    two = (first + second for first in CHAIN_NAMES for second in CHAIN_NAMES)
-    names = (name for name in (*CHAIN_NAMES, *two) if name not in own)
+    names = free_chain_names(own)
     columns = [chain]
     for _ in range(copies - 1):
         new = {name: next(names, None) for name in own}

@@ -7,11 +7,14 @@ from openmm import app
 
 from cgprot.analyse.dihedrals import peptide_bonds
 from cgprot.errors import InputError, StorageError, UsageError
-from cgprot.files.universe import open_universe
+from cgprot.files.universe import AtomSource, open_universe
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
 from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
 from cgprot.reference.structure import load_structure, structure_from_sequence, topology_of
+from cgprot.simulate.box import multiplied, n_chains
+
+USED_BEFORE = "chain with a letter used before"
 
 
 def bead_types(structure) -> list[str]:
@@ -66,6 +69,29 @@ def test_residues_of_one_number_and_name_stay_two(examples, tmp_path, capsys, pl
     assert system.residue_index[-1] + 1 == len(places)
     assert ("B", 1) in places if number == 1 else len(peptide_bonds(system)) == 9
     assert "residues of one number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("letter", ["A", " "])
+def test_every_chain_has_a_letter_of_its_own(examples, tmp_path, capsys, letter):
+    """Numbers that go on over a TER told the residues of a homodimer apart, not its chains."""
+    atoms = lines_of(examples / "chignolin.pdb", lambda line: line.startswith("ATOM")).splitlines()
+    one = [f"{line[:21]}{letter}{line[22:]}" for line in atoms]
+    two = [
+        f"{line[:22]}{int(line[22:26]) + 10:4d}{line[26:30]}{float(line[30:38]) + 25:8.3f}{line[38:]}"
+        for line in one
+    ]
+    path = tmp_path / "dimer.pdb"
+    path.write_text("\n".join([*one, "TER", *two, "TER", "END"]) + "\n")
+    structure = load_structure(path)
+    told = capsys.readouterr().err
+    assert told == f"{path}: chains of one letter or residues of one number: {USED_BEFORE}: 1\n"
+    system = build_system(topology_of(structure.topology), load_rules("heavy"))
+    assert system.chain.tolist() == ["A"] * 93 + ["B"] * 93
+    assert np.unique(system.residue_id).tolist() == list(range(1, 21))  # as in the file
+    assert n_chains(system) == 2
+    assert list(dict.fromkeys(multiplied(system, 2).chain)) == ["A", "B", "C", "D"]
+    write_structure(structure, tmp_path / "written.pdb")
+    assert AtomSource(tmp_path / "written.pdb", []).topology.chain.tolist() == ["A"] * 166 + ["B"] * 166
 
 
 def test_models_and_alternate_locations_that_are_left_out_are_told(examples, tmp_path, capsys):
