@@ -140,10 +140,11 @@ def _heavy_topology(system: BeadSystem, element_of: dict[str, str | None]) -> ap
     topology = app.Topology()
     atoms, residue, chain = [], None, None
     index = system.residue_index
+    goes_on = _goes_on(system)
     for bead in range(system.n_beads):
-        if chain is None or system.chain[bead] != system.chain[bead - 1]:
-            chain = topology.addChain(str(system.chain[bead]))
         if residue is None or index[bead] != index[bead - 1]:
+            if chain is None or not goes_on[bead] or system.chain[bead] != system.chain[bead - 1]:
+                chain = topology.addChain(str(system.chain[bead]))
             name = str(system.residue_name[bead])
             name = STANDARD_NAMES.get(name, name)
             residue = topology.addResidue(name, chain, str(system.residue_id[bead]))
@@ -152,6 +153,17 @@ def _heavy_topology(system: BeadSystem, element_of: dict[str, str | None]) -> ap
     for i, j in system.bonds.tolist():
         topology.addBond(atoms[i], atoms[j])
     return topology
+
+
+def _goes_on(system: BeadSystem) -> np.ndarray:
+    """(n_beads,) bool, whether a peptide bond joins a bead's residue to the one before.
+
+    Other programs' chains of one letter are told apart by nothing else.
+    """
+    residues = system.residue_index[system.bonds]
+    is_peptide = np.isin(system.bead_name[system.bonds], ["C", "N"]).all(axis=1)
+    joins = is_peptide & (np.abs(residues[:, 1] - residues[:, 0]) == 1)
+    return np.isin(system.residue_index, residues[joins].max(axis=1))
 
 
 def _variants(system: BeadSystem, hydrogens: np.ndarray) -> list[str | None]:

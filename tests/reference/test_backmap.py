@@ -19,6 +19,7 @@ from cgprot.mapping.rules import load_rules
 from cgprot.reference.backmap import _write_trajectory, add_hydrogens, all_atom_structure, backmap
 from cgprot.reference.structure import structure_from_sequence, topology_of
 from cgprot.reference.workers import progress_bar
+from cgprot.simulate.box import multiplied
 
 
 def beads_of(sequence: str) -> BeadFrames:
@@ -131,6 +132,19 @@ def test_protonation_states_come_from_the_bead_types(state, tmp_path):
     again = build_system(topology_of(structure.topology), load_rules("heavy"))
     assert again.type_name.tolist() == frames.system.type_name.tolist()
     assert again.charge.sum() == pytest.approx(frames.system.charge.sum())
+
+
+def test_chains_of_one_letter_have_their_own_ends(chignolin, tmp_path):
+    """As `map` reads them from other programs' files, numbers going on; their ends had no template."""
+    one = multiplied(chignolin.system, 2)
+    numbers = one.residue_id + np.where(one.chain == "B", 10, 0)
+    dimer = replace(one, chain=np.full(len(numbers), "A"), residue_id=numbers)
+    positions = np.concatenate([chignolin.positions[0], chignolin.positions[0] + 25.0])
+    structure = all_atom_structure(dimer, positions, tmp_path)
+    assert [len(list(chain.atoms())) for chain in structure.topology.chains()] == [166, 166]
+    assert build_system(topology_of(structure.topology), load_rules("heavy")).charge.sum() == pytest.approx(
+        2 * chignolin.system.charge.sum()
+    )
 
 
 def test_several_replicas_become_several_files(tmp_path):
