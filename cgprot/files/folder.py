@@ -30,8 +30,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(temporary)
         settle(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(f"{path}: could not be written ({error}): free space or choose another place")
+    finally:
+        temporary.unlink(missing_ok=True)  # there only if something went wrong, whatever it was
 
 
 def partial_of(path: Path) -> Path:

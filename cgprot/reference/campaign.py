@@ -79,7 +79,7 @@ def map_files_to(output: Path, paths: list[Path], rules: MappingRules) -> MapRep
         for path in paths:
             first, system = map_mdcath_to(writer, path, rules, report)
             bar.update(1)
-    write_beads(output, system, first)
+        write_beads(output, system, first)
     return report
 
 

@@ -1,5 +1,6 @@
 """Trajectories -> a dataset file, a few megabytes at a time."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from cgprot.reference.secondary import SecondaryStructure
 from cgprot.reference.workers import progress_bar
 
 _STRUCTURE_FRAMES = 4  # of a chunk, looked at for helices and strands
+_PDB_LOWEST, _PDB_HIGHEST = -999.999, 9999.999  # Å, what eight columns hold
 
 
 @dataclass
@@ -111,14 +113,32 @@ def map_trajectories_to(
                 raise error if str(path) in str(error) else InputError(f"{path}: {error}")
             entry.close(*secondary.mean)
             _count(report, key, entry)
-    write_beads(output, system, starts[0])
+        write_beads(output, system, starts[0])
     return report
 
 
 def write_beads(output: Path, system: BeadSystem, positions: np.ndarray) -> None:
-    """The PSF and PDB beside a dataset, positions (n_beads, 3) [Å]."""
+    """The PSF and PDB beside a dataset, positions (n_beads, 3) [Å].
+
+    The dataset has the positions as they are; the PDB too, unless they are beyond its columns.
+
+    Raises
+    ------
+    InputError
+        if no PDB can hold them wherever their centre is
+    """
+    pdb = output.with_suffix(".pdb")
+    if not _fits_pdb(positions):
+        positions = positions - positions.mean(axis=0)
+        if not _fits_pdb(positions):
+            raise InputError(f"{pdb}: molecules too far apart for a PDB: bring them together first")
+        print(f"{pdb}: centred: its columns end at -1000 and 10000 Å", file=sys.stderr)
     write_psf(output.with_suffix(".psf"), system)
-    write_pdb(output.with_suffix(".pdb"), system, positions)
+    write_pdb(pdb, system, positions)
+
+
+def _fits_pdb(positions: np.ndarray) -> bool:
+    return bool(_PDB_LOWEST <= positions.min() and positions.max() <= _PDB_HIGHEST)
 
 
 def map_mdcath_to(

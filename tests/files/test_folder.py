@@ -5,7 +5,7 @@ import os
 import pytest
 
 from cgprot.errors import StorageError, UsageError
-from cgprot.files.folder import check_new, check_new_with_beads
+from cgprot.files.folder import check_new, check_new_with_beads, write_whole
 
 
 def test_a_folder_inside_a_file_is_refused(tmp_path):
@@ -40,3 +40,16 @@ def test_what_a_trajectory_brings_overwrites_nothing(tmp_path, beside):
     (tmp_path / beside).write_text("precious")
     with pytest.raises(UsageError, match=f"{beside}: exists already"):
         check_new_with_beads(tmp_path / "system.dcd", ".dcd")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_file_that_was_not_finished_leaves_nothing(tmp_path, error):
+    def write(temporary):
+        temporary.write_text("half")
+        raise error
+
+    (tmp_path / "log.csv").write_text("as it was")
+    with pytest.raises(error):
+        write_whole(tmp_path / "log.csv", write)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+    assert (tmp_path / "log.csv").read_text() == "as it was"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import MDAnalysis
 import numpy as np
 import pytest
 from synthetic_mdcath import write_mdcath
@@ -16,7 +17,7 @@ from cgprot.files.dataset import read_dataset
 from cgprot.mapping.build import build_system
 from cgprot.mapping.project import Projection
 from cgprot.mapping.rules import load_rules
-from cgprot.reference.campaign import MapTask, is_done, map_campaign
+from cgprot.reference.campaign import MapTask, is_done, map_campaign, map_files_to
 from cgprot.reference.check import check_forces, disagreement
 from cgprot.reference.streams import map_trajectories_to
 from cgprot.shipped import shipped
@@ -202,6 +203,38 @@ def test_a_failed_map_leaves_nothing(tmp_path, examples, monkeypatch):
     with pytest.raises(InputError, match=r"chignolin\.trr: forces are not finite"):
         map_trajectories_to(tmp_path / "cln.h5", *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shift", [0.0, 40.0, -1500.0])
+def test_positions_that_no_pdb_holds_are_centred_there_alone(tmp_path, examples, capsys, chignolin, shift):
+    universe = MDAnalysis.Universe(examples / "chignolin.pdb", examples / "chignolin.trr")
+    with MDAnalysis.Writer(str(tmp_path / "far.trr"), 166) as writer:
+        for step in universe.trajectory:
+            step.positions += shift
+            writer.write(universe.atoms)
+    call = ["map", examples / "chignolin.pdb", tmp_path / "far.trr", "--temperature", "300", "-o"]
+    assert main([*map(str, call), str(tmp_path / "cln.h5")]) == 0
+    expected = chignolin.positions[0] + shift
+    np.testing.assert_allclose(
+        read_dataset(tmp_path / "cln.h5")["cln/300/0"].positions[0], expected, atol=1e-3
+    )
+    assert ("cln.pdb: centred" in capsys.readouterr().err) == (shift < -1000)
+    if shift < -1000:
+        expected = expected - expected.mean(axis=0)
+    written = MDAnalysis.Universe(tmp_path / "cln.psf", tmp_path / "cln.pdb").atoms.positions
+    np.testing.assert_allclose(written, expected, atol=2e-3)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_molecules_that_no_pdb_holds_are_refused_and_nothing_stays(tmp_path, inputs):
+    with h5py.File(inputs[0], "r+") as file:
+        for temperature in ("320", "348"):
+            for replica in file[f"1abcA00/{temperature}"].values():
+                del replica["box"]
+                replica["coords"][:, 100:] += 20_000.0
+    with pytest.raises(InputError, match=r"too far apart for a PDB"):
+        map_files_to(tmp_path / "far.h5", inputs[:1], load_rules("heavy"))
+    assert not list(tmp_path.glob("far*"))
 
 
 def test_secondary_structure_is_counted_where_mdcath_did_not(tmp_path, examples):
