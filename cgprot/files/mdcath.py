@@ -10,6 +10,7 @@
 
 import hashlib
 import os
+import string
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from cgprot.beads import Topology
 from cgprot.errors import InputError, StorageError
 from cgprot.files.dataset import HDF5_SUFFIXES
 from cgprot.files.periodic import FAULTS, AtomChunk, Bonded, inspect_frames, make_whole
+from cgprot.files.topology import Residues, distinct_residues
 from cgprot.units import ANGSTROM_PER_NM, PS_PER_NS
 
 _LAYOUT = "mdcath-only-protein"
@@ -58,6 +60,7 @@ class MdcathFile:
     ----------
     domains : names of its protein domains
     faults : frames refused so far by `chunks`, counted by reason
+    notes : how often `topology` resolved an oddity, by what was done
 
     Raises
     ------
@@ -70,6 +73,7 @@ class MdcathFile:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.faults: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
         try:
             self._file = h5py.File(self.path, "r")
         except OSError as error:
@@ -104,7 +108,7 @@ class MdcathFile:
             )
         element = np.array([_ELEMENTS[z] for z in number])
         try:
-            return _parse_psf(group["psf"][()].decode(), element)
+            return _parse_psf(group["psf"][()].decode(), element, self.notes)
         except (ValueError, KeyError, IndexError, StopIteration) as error:
             raise InputError(f"{self.path}: {domain}/psf does not fit z ({error}): leave that domain out")
 
@@ -212,7 +216,7 @@ def is_mdcath_path(path: Path) -> bool:
         raise StorageError(f"{path}: could not be read as HDF5 ({error}): copy or download it again")
 
 
-def _parse_psf(text: str, element: np.ndarray) -> Topology:
+def _parse_psf(text: str, element: np.ndarray, notes: Counter[str]) -> Topology:
     """The first atoms of a PSF, which in mdCATH are the protein's; water and ions come after."""
     lines = text.splitlines()
     start = next(i for i, line in enumerate(lines) if "!NATOM" in line)
@@ -227,15 +231,31 @@ def _parse_psf(text: str, element: np.ndarray) -> Topology:
     if ((element == "H") != (masses < 5.0)).any():
         raise ValueError("its first atoms have other elements")
     bonds = _psf_bonds(lines)
+    chain, number = _distinct(segment, residue_id, residue_name, name, notes)
     return Topology(
         element=element,
         name=name,
         mass=masses,
         residue_name=residue_name,
-        residue_id=np.array([int(number.rstrip("ABCDEFGHIJ")) for number in residue_id]),
-        chain=segment,
+        residue_id=number,
+        chain=chain,
         bonds=bonds[(bonds < n_atoms).all(axis=1)],
     )
+
+
+def _distinct(
+    segment: np.ndarray,
+    residue_id: np.ndarray,
+    residue_name: np.ndarray,
+    name: np.ndarray,
+    notes: Counter[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chain and residue number of every atom; a PSF writes an insertion code behind the number, as in 52A."""
+    keys = np.array([segment, residue_id, residue_name])
+    place = np.concatenate([[0], np.cumsum((keys[:, 1:] != keys[:, :-1]).any(axis=0))])
+    number = np.array([int(text.rstrip(string.ascii_letters)) for text in residue_id])
+    starts = np.flatnonzero(segment[1:] != segment[:-1]) + 1
+    return distinct_residues(Residues(segment, number, residue_name, place), name, starts, notes)
 
 
 def _psf_bonds(lines: list[str]) -> np.ndarray:

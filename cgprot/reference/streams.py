@@ -183,6 +183,7 @@ def map_mdcath_to(
                 _count(report, replica.key, entry)
             report.refused.update(file.faults)
             writer.set_attributes(domain, input_fingerprint=fingerprint(path))
+        report.notes.update(file.notes)
     return first, system
 
 

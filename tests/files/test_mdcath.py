@@ -6,9 +6,12 @@ import pytest
 from synthetic_mdcath import write_mdcath
 
 from cgprot.errors import InputError, StorageError
-from cgprot.files.dataset import read_dataset
+from cgprot.files.dataset import DatasetWriter, read_dataset
 from cgprot.files.mdcath import MdcathFile, fingerprint, is_mdcath_path
 from cgprot.files.periodic import Bonded
+from cgprot.mapping.build import build_system
+from cgprot.mapping.rules import load_rules
+from cgprot.reference.streams import MapReport, map_mdcath_to
 
 
 @pytest.fixture
@@ -111,6 +114,26 @@ def test_chains_stay_together_in_frames_without_a_split_bond(tmp_path, chignolin
     path = tmp_path / "mdcath_dataset_1clnA00.h5"
     write_mdcath(path, "1clnA00", dimer, {"320/0": (apart, np.zeros_like(apart))})
     np.testing.assert_allclose(read(path)[1], together, atol=2e-5)
+
+
+def test_residues_that_an_insertion_code_tells_apart_stay_two(path):
+    """Both tyrosines with the number 1, as 1 and 1A; later numbers follow."""
+    with h5py.File(path, "r+") as file:
+        text = file["1clnA00/psf"][()].decode()
+        assert text.count(" A        2        TYR ") == 21
+        del file["1clnA00/psf"]
+        file["1clnA00/psf"] = text.replace(" A        2        TYR ", " A        1A       TYR ").encode()
+    with MdcathFile(path) as file:
+        topology = file.topology("1clnA00")
+    system = build_system(topology, load_rules("heavy"))
+    alpha = system.bead_name == "CA"
+    assert system.residue_id[alpha].tolist() == list(range(1, 11))
+    assert system.residue_index[-1] == 9
+    assert file.notes == {"chain renumbered": 1}
+    report = MapReport()
+    with DatasetWriter(path.with_name("beads.h5")) as writer:
+        map_mdcath_to(writer, path, load_rules("heavy"), report)
+    assert "chain renumbered: 1" in str(report)
 
 
 def test_other_and_damaged_files_cost_one_line(path, tmp_path, chignolin):
