@@ -28,5 +28,5 @@ def write_source(path: Path, datasets: list[Path]) -> None:
 def _copy_attributes(old: h5py.Group, new: h5py.Group) -> None:
     for name, group in old.items():
         if isinstance(group, h5py.Group) and name != "beads":
-            new.create_group(name).attrs.update(group.attrs)
+            new.require_group(name).attrs.update(group.attrs)
             _copy_attributes(group, new[name])

@@ -31,7 +31,8 @@ def map_campaign(
 ) -> tuple[MapReport, int]:
     """Map every file into `folder`: mdcath_noh_dataset_{domain}.h5, PSF and PDB, and a source file.
 
-    Files that are done already, with the same input and mapping, are left as they are.
+    Files that are done already, with the same input and mapping, are left as they are; the source file
+    lists all datasets in the folder, those of earlier calls too.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def map_campaign(
             reports = run_jobs(map_file, todo, workers, bar)
         else:
             reports = _run_on_cluster(todo, scheduler)
-    write_source(folder / SOURCE_NAME, [task.output for task in tasks])
+    write_source(folder / SOURCE_NAME, sorted(folder.glob(f"{DATASET_NAME}_*.h5")))
     return _added(reports), len(tasks) - len(todo)
 
 

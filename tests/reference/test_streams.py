@@ -1,6 +1,7 @@
 """mdCATH files in, mdCATH-noh out: what torchmd-net loads, what a rerun skips, what memory it takes."""
 
 import multiprocessing
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,23 @@ def test_a_rerun_skips_what_is_done(inputs, tmp_path):
     assert (report.n_trajectories, n_done) == (4, 1)
     first.write_bytes(first.read_bytes()[:1000])
     assert map_campaign(inputs, rules, folder)[1] == 1
+
+
+def test_the_source_file_lists_what_came_before(inputs, tmp_path):
+    folder, rules = tmp_path / "out", load_rules("heavy")
+    for path in inputs[::-1]:
+        map_campaign([path], rules, folder)
+    map_campaign(inputs, rules, tmp_path / "at once")
+    source, expected = (part / "mdcath_noh_source.h5" for part in (folder, tmp_path / "at once"))
+    with h5py.File(source) as file:
+        assert list(file) == ["1abcA00", "2xyzB01"]
+    assert source.read_bytes() == expected.read_bytes()
+    kept = folder / "mdcath_noh_dataset_2xyzB01.h5"
+    shutil.copy(kept, kept.with_stem(f"{kept.stem}_copy"))
+    map_campaign(inputs[:1], rules, folder)
+    with h5py.File(source) as file:
+        assert list(file) == ["1abcA00", "2xyzB01"]
+        assert file["2xyzB01/348/1"].attrs["numFrames"] == 40
 
 
 def test_processes_give_the_same_files(inputs, tmp_path):
