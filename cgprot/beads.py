@@ -1,5 +1,6 @@
 """The data that flows through cgprot: what the atoms are, what the beads are, where they are."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,10 @@ from cgprot.errors import InputError
 # What a simulation asks of a potential: positions (replicas, n_beads, 3) [Å] -> energies (replicas,),
 # forces, in kcal/mol and kcal/mol/Å.
 Forces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+ATOMIC_MASS = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}  # Da
+_MOST_HYDROGENS = 4  # on one heavy atom; another heavy atom weighs three times as much
+_TYPE_OF_HEAVY = re.compile(r"([CNOS])H(\d)")  # mapping heavy's types state both
 
 
 class Topology(NamedTuple):
@@ -87,6 +92,21 @@ class BeadSystem:
         index.flags.writeable = False
         return index
 
+    @property
+    def element(self) -> np.ndarray:
+        """(n_beads,) str, "C" of a bead on one heavy atom; "" of one that stands for several."""
+        return np.array([element for element, _ in self._heavy_atoms], dtype="U1")
+
+    @property
+    def hydrogens(self) -> np.ndarray:
+        """(n_beads,) int, folded into a bead on one heavy atom; -1 of one that stands for several."""
+        return np.array([hydrogens for _, hydrogens in self._heavy_atoms], dtype=np.int64)
+
+    @cached_property
+    def _heavy_atoms(self) -> list[tuple[str, int]]:
+        columns = (self.type_name.tolist(), self.bead_name.tolist(), self.mass.tolist())
+        return [_heavy_atom(*bead) for bead in zip(*columns, strict=True)]
+
 
 @dataclass(frozen=True, eq=False)
 class BeadFrames:
@@ -130,6 +150,17 @@ class BeadFrames:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+def _heavy_atom(type_name: str, bead_name: str, mass: float) -> tuple[str, int]:
+    """Element and hydrogens of a bead: by its type if that is one of mapping heavy's, or by name and mass."""
+    if stated := _TYPE_OF_HEAVY.fullmatch(type_name):
+        return stated[1], int(stated[2])
+    element = bead_name[:1]
+    if element not in ATOMIC_MASS:
+        return "", -1
+    hydrogens = round((mass - ATOMIC_MASS[element]) / ATOMIC_MASS["H"])
+    return (element, hydrogens) if 0 <= hydrogens <= _MOST_HYDROGENS else ("", -1)
 
 
 def neighbours_of(bonds: np.ndarray, n_ends: int) -> list[list[int]]:

@@ -49,6 +49,20 @@ def chignolin(chignolin_atoms) -> BeadFrames:
     )
 
 
+@pytest.fixture(scope="session")
+def chignolin_as(chignolin_atoms):
+    """A function: the same frames under any shipped mapping, without forces."""
+
+    def mapped(mapping: str) -> BeadFrames:
+        rules = load_rules(mapping)
+        system = build_system(chignolin_atoms.topology, rules)
+        projection = Projection(chignolin_atoms.topology, system, rules)
+        atoms = np.array([frame.positions for frame in chignolin_atoms])
+        return BeadFrames(system, projection.positions(atoms))
+
+    return mapped
+
+
 @pytest.fixture
 def call(capsys):
     """Runs one command line; gives its exit code, standard output and standard error."""

@@ -10,7 +10,7 @@ from cgprot.beads import BeadSystem
 
 
 def stereocentres(system: BeadSystem) -> np.ndarray:
-    """Every sp3 carbon with one folded hydrogen and three bonded neighbours.
+    """Every sp3 carbon with one folded hydrogen and three bonded neighbours, whatever the mapping.
 
     CB of valine and CG of leucine carry two like methyl groups and are no stereocentres in the strict
     sense; their arrangement cannot invert without breaking a bond either, so they count.
@@ -22,7 +22,7 @@ def stereocentres(system: BeadSystem) -> np.ndarray:
     neighbours = bonded_neighbours(system)
     centres = [
         [bead, *neighbours[bead]]
-        for bead in np.flatnonzero(system.type_name == "CH1")
+        for bead in np.flatnonzero((system.element == "C") & (system.hydrogens == 1))
         if len(neighbours[bead]) == 3
     ]
     return np.array(centres, dtype=np.int64).reshape(-1, 4)

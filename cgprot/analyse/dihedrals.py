@@ -56,9 +56,11 @@ def omega_beads(system: BeadSystem) -> np.ndarray:
     (n_omega, 4) int: CA, C, N, CA
     """
     neighbours = bonded_neighbours(system)
+    # An α carbon may carry its side chain, and then has no element of its own.
+    is_carbon = (system.bead_name == "CA") | (system.element == "C")
     rows = []
     for carbon, nitrogen in peptide_bonds(system):
-        ends = [_alpha(system, bead, neighbours[bead]) for bead in (carbon, nitrogen)]
+        ends = [_alpha(system, bead, neighbours[bead], is_carbon) for bead in (carbon, nitrogen)]
         if None not in ends:
             rows.append((ends[0], carbon, nitrogen, ends[1]))
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
@@ -143,13 +145,9 @@ def dihedrals(positions: np.ndarray, beads: np.ndarray) -> np.ndarray:
     return np.degrees(calc_dihedrals(*corners)).reshape(shape)
 
 
-def _alpha(system: BeadSystem, bead: int, bonded: np.ndarray) -> int | None:
+def _alpha(system: BeadSystem, bead: int, bonded: np.ndarray, is_carbon: np.ndarray) -> int | None:
     """The carbon that carries C or N within its residue: CA, or the methyl carbon of a cap."""
     residue = system.residue_index
-    carbons = [
-        int(other)
-        for other in bonded
-        if residue[other] == residue[bead] and system.type_name[other].startswith("C")
-    ]
+    carbons = [int(other) for other in bonded if residue[other] == residue[bead] and is_carbon[other]]
     named = [other for other in carbons if system.bead_name[other] == "CA"]
     return next(iter(named + carbons), None)

@@ -72,9 +72,19 @@ def verdict(ensemble: Ensemble) -> Verdict:
     distance = f"the backbone came up to {_largest(ensemble.pooled('backbone_rmsd'))} Å from its start"
     if faults:
         return Verdict(ensemble.name, False, f"the chemistry did not hold: {', '.join(faults)}; {distance}.")
-    return Verdict(
-        ensemble.name, True, f"all bonds, stereocentres and peptide bonds stayed as they were; {distance}."
-    )
+    return Verdict(ensemble.name, True, f"{_kept(ensemble)}; {distance}.")
+
+
+def _kept(ensemble: Ensemble) -> str:
+    """What stayed as it was, and what a mapping leaves nothing of to be watched."""
+    watched: list[str] = []
+    absent: list[str] = []
+    for quantity, noun, _ in _DAMAGE:
+        (watched if getattr(ensemble.replicas[0], quantity).shape[1] else absent).append(f"{noun}s")
+    parts = [f"no {' or '.join(absent)} among the beads to watch"] if absent else []
+    if watched:
+        parts.insert(0, f"all {' and '.join(', '.join(watched).rsplit(', ', 1))} stayed as they were")
+    return "; ".join(parts)
 
 
 def headline(ensembles: list[Ensemble]) -> list[Row]:

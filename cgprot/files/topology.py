@@ -9,7 +9,7 @@ import MDAnalysis
 import numpy as np
 from MDAnalysis.lib.distances import self_capped_distance
 
-from cgprot.beads import Topology
+from cgprot.beads import ATOMIC_MASS, Topology
 from cgprot.errors import InputError
 
 # Residue names of water, ions and what crystals are grown in.
@@ -17,7 +17,6 @@ SOLVENT = tuple(
     "HOH WAT H2O DOD TIP TIP3 TIP4 TIP5 TP3M SOL SPC SPCE OPC NA CL K MG CA ZN LI RB CS BR IOD MN FE NI CU "
     "CD CO NA+ CL- K+ Na+ Cl- SOD CLA POT CAL CES NIO CIO SO4 PO4 GOL EDO".split()
 )
-_MASS = {"H": 1.008, "C": 12.011, "N": 14.007, "O": 15.999, "S": 32.06}  # Da
 _DISULFIDE_LENGTH = 2.5  # Å; a bond is 2.05, two sulphurs that only touch are beyond 3.5
 _GUESS_RADII = {"C": 1.7, "N": 1.55, "O": 1.52, "S": 1.8, "SE": 1.9, "H": 1.1}
 CHAIN_NAMES = string.ascii_uppercase + string.ascii_lowercase + string.digits  # a PDB has one character
@@ -79,7 +78,7 @@ def topology_of_atoms(atoms: MDAnalysis.AtomGroup, notes: Counter[str]) -> Topol
     """
     element, name, residue_name = _elements(atoms), np.array(atoms.names, dtype=str), _residue_names(atoms)
     selenium = (residue_name == "MSE") & np.isin(element, ["Se", "SE"])
-    mass = np.where(selenium, _MASS["S"], np.asarray(atoms.masses, dtype=float))
+    mass = np.where(selenium, ATOMIC_MASS["S"], np.asarray(atoms.masses, dtype=float))
     notes["selenomethionine read as methionine"] += int(selenium.sum())
     element[selenium], name[selenium] = "S", "SD"
     residue_name[residue_name == "MSE"] = "MET"
@@ -87,7 +86,7 @@ def topology_of_atoms(atoms: MDAnalysis.AtomGroup, notes: Counter[str]) -> Topol
     residues = Residues(letters, np.asarray(atoms.resids), residue_name, np.asarray(atoms.resindices))
     starts = np.flatnonzero(letters[1:] != letters[:-1]) + 1
     chain, residue_id = distinct_residues(residues, name, starts, notes)
-    mass = np.where(mass > 0, mass, [_MASS.get(symbol, 0.0) for symbol in element])
+    mass = np.where(mass > 0, mass, [ATOMIC_MASS.get(symbol, 0.0) for symbol in element])
     return Topology(element, name, mass, residue_name, residue_id, chain, _bonds(atoms, element))
 
 
@@ -170,7 +169,7 @@ def _elements(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
     if (known != "").all():
         return known
     masses = np.asarray(atoms.masses)
-    symbols, values = np.array(list(_MASS)), np.array(list(_MASS.values()))
+    symbols, values = np.array(list(ATOMIC_MASS)), np.array(list(ATOMIC_MASS.values()))
     distance = np.abs(masses[:, None] - values)
     guessed = np.where(distance.min(axis=1) < 0.7, symbols[distance.argmin(axis=1)], "X").astype("U4")
     # Repartitioned hydrogens weigh 1.5 to 4 Da; nothing else does.

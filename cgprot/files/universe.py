@@ -241,8 +241,8 @@ def bead_universe(system: BeadSystem, positions: np.ndarray) -> MDAnalysis.Unive
     )
     per_atom = {"names": system.bead_name, "types": system.type_name, "masses": system.mass}
     per_atom |= {"charges": system.charge, "chainIDs": system.chain}
-    # A heavy bead's type starts with its element: CH3 is carbon.
-    per_atom["elements"] = np.array([name[0] for name in system.type_name])
+    # A bead of several atoms has no element, and readers would guess one: sulphur for SC.TRP.
+    per_atom["elements"] = np.where(system.element == "", "C", system.element)
     for name, values in per_atom.items():
         universe.add_TopologyAttr(name, values)
     universe.add_TopologyAttr("resnames", system.residue_name[first])

@@ -29,6 +29,20 @@ def test_an_aromatic_carbon_with_one_hydrogen_is_no_centre():
     assert len(stereocentres(ring)) == 0
 
 
+def test_stereocentres_are_the_same_whatever_the_bead_types_are_called(chignolin, chignolin_as):
+    """They were found by the types of mapping heavy: with others there was none to watch."""
+    expected = stereocentres(chignolin.system)
+    assert len(expected) == 11
+    assert np.array_equal(stereocentres(chignolin_as("heavy_residue").system), expected)
+
+
+def test_only_the_carbons_that_a_mapping_leaves_whole_are_centres(chignolin_as):
+    backbone = chignolin_as("backbone_cb").system
+    assert backbone.bead_name[stereocentres(backbone)[:, 0]].tolist() == ["CA"] * 9  # one of ten is glycine
+    for mapping in ("ca", "ca_cb", "backbone_sidechain"):
+        assert len(stereocentres(chignolin_as(mapping).system)) == 0
+
+
 def test_handedness_of_a_known_corner():
     axes = np.array([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]])
     assert chirality(axes, np.array([[0, 1, 2, 3], [0, 2, 1, 3]])).tolist() == [[1.0, -1.0]]

@@ -51,6 +51,18 @@ def test_alanine_dipeptide_has_one_pair_and_two_peptide_bonds():
     assert backbone_dihedrals(positions[None], system).shape == (1, 1, 2)
 
 
+@pytest.mark.parametrize("mapping", ["heavy_residue", "backbone_cb"])
+def test_peptide_bonds_are_the_same_whatever_the_bead_types_are_called(chignolin, chignolin_as, mapping):
+    """They were found by the types of mapping heavy: TYR.CA begins with no C."""
+    expected, system = chignolin.system, chignolin_as(mapping).system
+    places = [
+        np.stack([each.bead_name[omega_beads(each)], each.residue_id[omega_beads(each)].astype(str)])
+        for each in (expected, system)
+    ]
+    assert len(omega_beads(expected)) == 9
+    assert np.array_equal(*places)
+
+
 def test_a_chain_break_takes_both_neighbours_out(valines):
     system, _ = valines
     bonds = peptide_bonds(system)

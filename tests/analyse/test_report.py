@@ -10,7 +10,7 @@ from cgprot.analyse.contacts import native_contacts
 from cgprot.analyse.dihedrals import chi1_beads
 from cgprot.analyse.measure import Ensemble, events, measure
 from cgprot.analyse.report import analyse, write_report
-from cgprot.analyse.tables import chi1_divergence, fluctuation_correlation
+from cgprot.analyse.tables import chi1_divergence, fluctuation_correlation, verdict
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dataset import write_dataset
@@ -75,6 +75,16 @@ def test_the_verdict_names_what_went_wrong(tmp_path, wobbling):
     assert "1 bond broke" in verdicts["torn"]
     assert re.findall(r'class="verdict bad"><strong>(\w+)', page) == ["mirrored", "torn"]
     assert "<title>All three</title>" in page
+
+
+def test_the_verdict_claims_nothing_that_the_beads_cannot_show(chignolin_as):
+    frames = chignolin_as("ca")
+    said = verdict(ensemble(changed(frames, mirror_from(1)))).sentence
+    assert said.startswith(
+        "all bonds stayed as they were; no stereocentres or peptide bonds among the beads to watch; the "
+    )
+    said = verdict(ensemble(changed(chignolin_as("heavy_residue"), mirror_from(1)))).sentence
+    assert "11 stereocentres inverted" in said
 
 
 def test_the_page_needs_no_network(tmp_path, wobbling):

@@ -37,6 +37,16 @@ def test_mdtraj(written, chignolin):
     assert len(trajectory.topology.select("name CA")) == 10
 
 
+@pytest.mark.parametrize("mapping", ["heavy_residue", "backbone_cb", "ca", "backbone_sidechain"])
+def test_elements_in_a_pdb_are_those_of_the_atoms(chignolin_as, tmp_path, mapping):
+    """They were the first letters of the types: HIS.CA was a hydrogen, THR.OG1 nothing known."""
+    frames = chignolin_as(mapping)
+    write_pdb(tmp_path / "beads.pdb", frames.system, frames.positions[0])
+    elements = MDAnalysis.Universe(tmp_path / "beads.pdb").atoms.elements.tolist()
+    atoms = ["C" if mapping == "backbone_sidechain" else name[0] for name in frames.system.bead_name]
+    assert elements == atoms
+
+
 def test_openmm(written, chignolin):
     psf = app.CharmmPsfFile(str(written.with_suffix(".psf")))
     assert psf.topology.getNumBonds() == len(chignolin.system.bonds)

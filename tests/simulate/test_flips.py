@@ -99,6 +99,14 @@ def test_mirror_image_as_a_start_is_allowed(chignolin, start):
     assert len(_look(_guard(chignolin.system, start), chignolin.system, mirrored)) == 2
 
 
+def test_flips_are_watched_whatever_the_bead_types_are_called(chignolin, chignolin_as, start):
+    system = chignolin_as("heavy_residue").system
+    guard = _guard(system, start)
+    (inversion,) = _look(guard, system, _inverted(start, stereocentres(chignolin.system)[0]))
+    (turn,) = _look(guard, system, _turned(system, start, omega_beads(chignolin.system)[4], 150.0))
+    assert (inversion.what, turn.what) == ("handedness of", "ω of peptide bond")
+
+
 def test_flips_are_left_alone_on_request(chignolin, start):
     system = chignolin.system
     guard = _guard(system, start, allow_flips=True)
