@@ -9,12 +9,14 @@ from cgprot.analyse.dihedrals import phi_psi_beads
 from cgprot.analyse.measure import Ensemble, Event, Measurement, events, not_finite
 from cgprot.analyse.sampling import residue_maps
 from cgprot.files.folder import csv_text
+from cgprot.units import FS_PER_PS
 
 _RESULTS_HEADER = (
     "source", "replica", "time_ps", "backbone_rmsd_A", "radius_of_gyration_A", "native_contacts",
     "broken_bonds", "chirality_flips", "cis_flips",
 )  # fmt: skip
 _EVENTS_HEADER = ("source", "replica", "event", "beads", "first_time_ps", "share_of_frames", "at_end")
+_STOPS_TOLD = 10  # in a verdict; run.json has all
 _DAMAGE = (
     ("broken", "bond", "broke"),
     ("inverted", "stereocentre", "inverted"),
@@ -61,7 +63,7 @@ def n_not_finite(ensemble: Ensemble) -> int:
 
 
 def verdict(ensemble: Ensemble) -> Verdict:
-    """One sentence on whether the run kept its chemistry, and how far it went."""
+    """One sentence on whether the run kept its chemistry, which replicas stopped, and how far it went."""
     faults = [
         f"{count} {noun}{'s' if count > 1 else ''} {verb}"
         for quantity, noun, verb in _DAMAGE
@@ -70,9 +72,23 @@ def verdict(ensemble: Ensemble) -> Verdict:
     if count := n_not_finite(ensemble):
         faults.append(f"{count} frame{'s' if count > 1 else ''} not finite")
     distance = f"the backbone came up to {_largest(ensemble.pooled('backbone_rmsd'))} Å from its start"
-    if faults:
-        return Verdict(ensemble.name, False, f"the chemistry did not hold: {', '.join(faults)}; {distance}.")
-    return Verdict(ensemble.name, True, f"{_kept(ensemble)}; {distance}.")
+    # A stopped replica's frames are all sane: the guard stops it before a bad one is written.
+    stopped = _stopped(ensemble)
+    chemistry = f"the chemistry did not hold: {', '.join(faults)}" if faults else _kept(ensemble)
+    sentence = "; ".join([*stopped, f"otherwise {chemistry}" if stopped and not faults else chemistry])
+    return Verdict(ensemble.name, not (faults or stopped), f"{sentence}; {distance}.")
+
+
+def _stopped(ensemble: Ensemble) -> list[str]:
+    """What the guard stopped, as run.json has it, or nothing."""
+    record = ensemble.source.provenance or {}
+    entries = record.get("stopped", [])
+    if not entries:
+        return []
+    step_ps = record["config"]["timestep_fs"] / FS_PER_PS
+    told = [f"{entry['reason']} at {entry['step'] * step_ps:g} ps" for entry in entries[:_STOPS_TOLD]]
+    more = f" and {len(entries) - len(told)} more" if len(entries) > len(told) else ""
+    return [f"{len(entries)} of {len(ensemble.replicas)} replicas stopped: {', '.join(told)}{more}"]
 
 
 def _kept(ensemble: Ensemble) -> str:

@@ -15,6 +15,7 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dataset import write_dataset
 from cgprot.files.sources import Source
+from cgprot.simulate.state import Stopped
 
 from .peptide import peptide
 
@@ -75,6 +76,28 @@ def test_the_verdict_names_what_went_wrong(tmp_path, wobbling):
     assert "1 bond broke" in verdicts["torn"]
     assert re.findall(r'class="verdict bad"><strong>(\w+)', page) == ["mirrored", "torn"]
     assert "<title>All three</title>" in page
+
+
+def stopped_run(frames, n_stopped):
+    """A run whose guard stopped its first replicas, as run.json says it."""
+    stopped = [
+        Stopped(k, 120, 110, f"replica {k}: force on O is 5000 kcal/mol/Å")._asdict()
+        for k in range(n_stopped)
+    ]
+    source = Source("x", [frames] * 16, {"config": {"timestep_fs": 2.0}, "stopped": stopped})
+    return Ensemble(source, [measure(frames)] * 16, False)
+
+
+def test_a_run_with_a_stopped_replica_is_unsound(wobbling):
+    """The guard stops it before a bad frame is written: the frames alone look sane."""
+    assert verdict(stopped_run(wobbling(), 0)) == verdict(ensemble(wobbling()))
+    judged = verdict(stopped_run(wobbling(), 1))
+    assert not judged.sound
+    assert judged.sentence.startswith(
+        "1 of 16 replicas stopped: replica 0: force on O is 5000 kcal/mol/Å at 0.24 ps; otherwise all bonds,"
+    )
+    many = verdict(stopped_run(changed(wobbling(), mirror_from(12)), 12)).sentence
+    assert "replica 9: force on O is 5000 kcal/mol/Å at 0.24 ps and 2 more; the chemistry did not" in many
 
 
 def test_the_verdict_claims_nothing_that_the_beads_cannot_show(chignolin_as):
