@@ -14,6 +14,7 @@ from cgprot.files.psf import read_psf
 from cgprot.files.universe import read_positions
 
 _TRAJECTORY_SUFFIXES = (".dcd", ".xtc", ".trr", ".pdb")
+_CHANGING_BATHS = ("anneal", "heat_ps", "exchange_every_ps")  # of a simulation's configuration
 
 
 class Source(NamedTuple):
@@ -106,7 +107,11 @@ def _refuse_shorter(folder: Path, trajectories: list[Path]) -> None:
 
 
 def _temperature(record: dict, replica: int) -> float | None:
-    value = record.get("config", {}).get("temperature")
+    """[K], or None where the frames of a replica have no one temperature."""
+    config = record.get("config", {})
+    if any(config.get(name) for name in _CHANGING_BATHS):
+        return None
+    value = config.get("temperature")
     if isinstance(value, list):  # one a replica
         value = value[replica]
     return None if value is None else float(value)

@@ -91,7 +91,7 @@ def _read(
         for frames in read_source(path):
             kelvin = frames.temperature if temperature is None else temperature
             if kelvin is None:
-                raise InputError(f"{path}: its temperature is not recorded: say --temperature")
+                raise InputError(f"{path}: no one temperature of its frames is recorded: say --temperature")
             if not np.array_equal(frames.system.bead_name, system.bead_name):
                 raise InputError(
                     f"{path}: its beads are not those of {structure_path}: give that protein's structure"

@@ -9,6 +9,7 @@ from cgprot.files.dataset import write_dataset
 from cgprot.files.folder import write_run
 from cgprot.files.psf import write_psf
 from cgprot.files.sources import read_source, read_sources
+from cgprot.simulate.config import SimulateConfig
 
 
 def write_trajectory(path, positions):
@@ -41,6 +42,23 @@ def test_a_run_folder_gives_its_replicas_and_its_record(run_folder, wobbling):
         assert frames.time == pytest.approx([0.0, 2.0, 4.0, 6.0, 8.0], abs=1e-3)
         assert frames.temperature == 310.0
     assert np.array_equal(source.replicas[0].system.bonds, wobbling().system.bonds)
+
+
+@pytest.mark.parametrize(
+    ("bath", "expected"),
+    [
+        ({"anneal": [[50.0, 780.0]]}, [None, None]),
+        ({"heat_ps": 10.0}, [None, None]),
+        ({"exchange_every_ps": 2.0}, [None, None]),
+        ({"anneal": [], "heat_ps": 0.0, "exchange_every_ps": None}, [310.0, 320.0]),
+    ],
+)
+def test_frames_of_changing_baths_have_no_one_temperature(run_folder, bath, expected):
+    """Those of an annealed run, up to 780 K warm, were taken for frames at 310 K."""
+    config = SimulateConfig(temperature=(310.0, 320.0)).model_dump()
+    write_run(run_folder, "simulate", config | bath, [])
+    (source,) = read_sources(run_folder)
+    assert [frames.temperature for frames in source.replicas] == expected
 
 
 def test_a_dataset_gives_a_source_for_each_protein(tmp_path, wobbling):

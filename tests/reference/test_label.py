@@ -7,6 +7,9 @@ import pytest
 
 from cgprot.errors import InputError, UnstableError, UsageError
 from cgprot.files.dataset import read_dataset
+from cgprot.files.dcd import DcdFile
+from cgprot.files.folder import write_run
+from cgprot.files.psf import write_psf
 from cgprot.files.universe import AtomSource
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
@@ -239,6 +242,24 @@ def test_wrong_options_are_refused(examples, every, temperature, config, words):
         pytest.skip("CUDA is there")
     with pytest.raises(UsageError, match=words):
         label_sources([trr], pdb, "ala", temperature, every, LabelConfig(**config))
+
+
+def test_frames_of_an_annealed_run_need_a_temperature(tmp_path, call, examples, system, frames):
+    """Their hydrogens were drawn at the temperature that the run began with."""
+    folder, pdb = tmp_path / "run", examples / "alanine_dipeptide.pdb"
+    folder.mkdir()
+    write_psf(folder / "system.psf", system)
+    trajectory = DcdFile.create(folder / "replica_000.dcd", system.n_beads, 100, 0.002)
+    trajectory.append(frames[0, topology_of(load_structure(pdb).topology).element != "H"])
+    trajectory.sync()
+    write_run(folder, "simulate", {"temperature": 300.0, "anneal": [[50.0, 780.0]]}, [])
+    arguments = ("label", folder, "--structure", pdb, "--samples", 10, "-o", tmp_path / "labels.h5")
+    code, _, told = call(*arguments)
+    assert code == 3
+    assert told.endswith("run: no one temperature of its frames is recorded: say --temperature\n")
+    assert not (tmp_path / "labels.h5").exists()
+    assert call(*arguments, "--temperature", 780)[0] == 0
+    assert list(read_dataset(tmp_path / "labels.h5")) == ["labels/780/0"]
 
 
 def all_platforms() -> list[str]:
