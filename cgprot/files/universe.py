@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import MDAnalysis
 import numpy as np
-from MDAnalysis.coordinates.base import ReaderBase, Timestep
 from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from cgprot.beads import BeadSystem, Topology
@@ -19,6 +18,7 @@ from cgprot.errors import InputError, StorageError
 from cgprot.files.folder import write_whole
 from cgprot.files.mdtraj_hdf5 import MdtrajReader, is_mdtraj_path, read_mdtraj_topology
 from cgprot.files.periodic import AtomChunk, Bonded, inspect_frames, make_whole
+from cgprot.files.steps import refuse_cut_dcd, steps
 from cgprot.files.topology import choose_atoms, topology_of_atoms, usable_box
 from cgprot.units import FORCE_FROM_MDANALYSIS
 
@@ -63,7 +63,8 @@ class AtomSource:
         return len(self._universe.trajectory)
 
     def __iter__(self) -> Iterator[AtomFrame]:
-        for step in _steps(self._universe.trajectory, self._names):
+        refuse_cut_dcd(self._universe.trajectory)
+        for step in steps(self._universe.trajectory, self._names):
             forces = None
             if step.has_forces:
                 forces = self._atoms.forces.astype(np.float64) * FORCE_FROM_MDANALYSIS
@@ -190,34 +191,12 @@ def read_positions(topology: Path, trajectory: Path) -> tuple[np.ndarray, np.nda
     Raises
     ------
     StorageError, InputError
-        if a file is missing, cannot be read or ends within a frame
+        if a file is missing, cannot be read or ends within a frame; a DCD, of a run that was cut, gives
+        what it has
     """
     universe = open_universe(topology, [trajectory])
-    frames = [(step.positions.copy(), step.time) for step in _steps(universe.trajectory, str(trajectory))]
+    frames = [(step.positions.copy(), step.time) for step in steps(universe.trajectory, str(trajectory))]
     return np.array([positions for positions, _ in frames]), np.array([time for _, time in frames])
-
-
-def _steps(trajectory: ReaderBase, names: str) -> Iterator[Timestep]:
-    """Every frame of a trajectory; MDAnalysis itself ends early where a file does.
-
-    Parameters
-    ----------
-    names : of the files, for errors
-    """
-    steps = iter(trajectory)
-    for number in range(len(trajectory) + 1):
-        try:
-            step = next(steps)
-        except StopIteration:
-            if number < len(trajectory):
-                raise InputError(
-                    f"{names}: ends within frame {number + 1} of {len(trajectory)}: copy it again"
-                )
-            return
-        except (OSError, ValueError, EOFError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise InputError(f"{names}: damaged ({reason}): copy the file again or cut it before that")
-        yield step
 
 
 def bead_universe(system: BeadSystem, positions: np.ndarray) -> MDAnalysis.Universe:
@@ -263,13 +242,17 @@ def read_bead_positions(system: BeadSystem, trajectory: Path) -> np.ndarray | No
     Raises
     ------
     InputError
-        if it cannot be read
+        if it cannot be read or was cut short
     """
     universe = bead_universe(system, np.zeros((system.n_beads, 3)))
     with _quiet():
         try:
             universe.load_new(str(trajectory))
-            return np.array([step.positions.copy() for step in universe.trajectory], dtype=np.float64)
+            refuse_cut_dcd(universe.trajectory)
+            frames = [step.positions.copy() for step in steps(universe.trajectory, str(trajectory))]
+            return np.array(frames, dtype=np.float64)
+        except InputError:
+            raise
         except Exception as error:  # its readers raise many types
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         gc.collect()

@@ -1,5 +1,7 @@
 """Topologies through MDAnalysis: bonds from the file or by distance, solvent left out."""
 
+from pathlib import Path
+
 import MDAnalysis
 import numpy as np
 import pytest
@@ -140,6 +142,23 @@ def test_a_trajectory_that_ends_within_a_frame_is_refused(examples, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="ends within frame 3 of 3"):
         read_positions(examples / "chignolin.pdb", path)
+
+
+@pytest.mark.parametrize("cut", ["first.dcd", "second.dcd", "second.xtc"])
+def test_one_of_several_trajectories_that_is_cut_short_is_named(examples, tmp_path, cut):
+    universe = MDAnalysis.Universe(str(examples / "chignolin.pdb"), str(examples / "chignolin.trr"))
+    paths = [tmp_path / f"{name}{Path(cut).suffix}" for name in ("first", "second")]
+    for path in paths:
+        with MDAnalysis.Writer(str(path), universe.atoms.n_atoms) as writer:
+            for _ in universe.trajectory:
+                writer.write(universe.atoms)
+    assert len(list(AtomSource(examples / "chignolin.pdb", paths))) == 8
+    path = tmp_path / cut
+    # The next frame of an XTC has begun, but its header is not whole.
+    path.write_bytes(path.read_bytes() + b"\0" * 8 if cut.endswith("xtc") else path.read_bytes()[:-50])
+    with pytest.raises(InputError) as caught:
+        list(AtomSource(examples / "chignolin.pdb", paths))
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_a_trajectory_in_the_place_of_the_topology_is_told(examples):

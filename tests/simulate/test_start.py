@@ -11,6 +11,7 @@ from chain import N_BEADS, chain_forces, chain_start, chain_system
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, StorageError
 from cgprot.files.dataset import write_dataset
+from cgprot.files.dcd import DcdFile
 from cgprot.files.universe import bead_universe
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.run import simulate
@@ -141,6 +142,35 @@ def test_frames_of_a_file_are_starts(tmp_path, frames, name):
     found = load_frames(path, chain_start())
     np.testing.assert_allclose(found.positions, frames, atol=6e-3)  # XTC and PDB round
     assert found.system.n_beads == N_BEADS
+
+
+@pytest.mark.parametrize("name", ["a.dcd", "a.xtc", "a.trr", "own.dcd"])
+def test_frames_of_a_file_that_was_cut_short_are_refused(tmp_path, frames, name):
+    """MDAnalysis gives those that are whole, and so many replicas began."""
+    path = tmp_path / name
+    if name == "own.dcd":
+        trajectory = DcdFile.create(path, N_BEADS, 10, 0.002)
+        for frame in frames:
+            trajectory.append(frame)
+        trajectory.sync()
+    else:
+        write_frames(path, frames)
+    assert len(load_frames(path, chain_start())) == 3
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(InputError, match=r"(ends within frame 3|header counts 3).*: copy") as caught:
+        load_frames(path, chain_start())
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dcd_cut_between_two_frames_is_refused(tmp_path, frames):
+    path = tmp_path / "a.dcd"
+    write_frames(path, frames)
+    whole = path.read_bytes()
+    write_frames(path, frames[:2])
+    path.write_bytes(whole[: path.stat().st_size])
+    with pytest.raises(InputError, match=r"a\.dcd: 2 whole frames, its header counts 3: copy it again"):
+        load_frames(path, chain_start())
 
 
 def test_a_run_gives_the_last_frame_of_every_replica(tmp_path):
