@@ -15,7 +15,15 @@ from cgprot.analyse.dihedrals import (
     omega_beads,
     peptide_omega,
 )
-from cgprot.analyse.structure import backbone, bond_lengths, broken_bonds, radius_of_gyration, rmsd, rmsf
+from cgprot.analyse.structure import (
+    Molecule,
+    bond_lengths,
+    broken_bonds,
+    molecules,
+    radius_of_gyration,
+    rmsd,
+    rmsf,
+)
 from cgprot.beads import BeadFrames, BeadSystem
 from cgprot.errors import InputError
 from cgprot.files.sources import Source
@@ -23,12 +31,14 @@ from cgprot.files.sources import Source
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One replica, measured against its first frame.
+    """One replica, measured against its first frame, each of several molecules by itself.
 
     Attributes
     ----------
     frames : BeadFrames
-    backbone_rmsd, radius_of_gyration : (n_frames,) [Å]
+    n_molecules : how many there are
+    backbone_rmsd : (n_frames,) [Å], the largest of a molecule
+    radius_of_gyration : (n_frames,) [Å], the mean over molecules
     bond_deviation : (n_frames, n_bonds) [Å], length less that at the start
     broken : (n_frames, n_bonds) bool
     inverted : (n_frames, n_centres) bool
@@ -36,10 +46,11 @@ class Measurement:
     phi_psi : (n_frames, n_residues, 2) [degrees]
     chi1 : (n_frames, n_sidechains) [degrees]
     contacts : (n_frames,), fraction of the contacts of the first frame
-    fluctuation : (n_alpha,) [Å], RMSF of every CA
+    fluctuation : (n_alpha,) [Å], RMSF of every CA about its molecule
     """
 
     frames: BeadFrames
+    n_molecules: int
     backbone_rmsd: np.ndarray
     radius_of_gyration: np.ndarray
     bond_deviation: np.ndarray
@@ -103,13 +114,15 @@ def measure(frames: BeadFrames) -> Measurement:
     """
     start = _start(frames)
     system, positions = frames.system, frames.positions
+    of_each = molecules(system)
     lengths = bond_lengths(positions, system.bonds)
     at_start = bond_lengths(start[None], system.bonds)[0]
     omega_at_start = peptide_omega(start[None], system)[0]
     return Measurement(
         frames=frames,
-        backbone_rmsd=rmsd(positions, start, backbone(system)),
-        radius_of_gyration=radius_of_gyration(positions, system.mass),
+        n_molecules=len(of_each),
+        backbone_rmsd=np.max([rmsd(positions, start, own.backbone) for own in of_each], axis=0),
+        radius_of_gyration=np.mean([_radius_of_gyration(frames, own) for own in of_each], axis=0),
         bond_deviation=lengths - at_start,
         broken=broken_bonds(lengths, at_start),
         inverted=chirality_flips(positions, start, stereocentres(system)),
@@ -117,8 +130,23 @@ def measure(frames: BeadFrames) -> Measurement:
         phi_psi=backbone_dihedrals(positions, system),
         chi1=dihedrals(positions, chi1_beads(system)),
         contacts=fraction_native(positions, native_contacts(start, system)),
-        fluctuation=rmsf(positions, alpha_carbons(system), backbone(system)),
+        fluctuation=_fluctuation(frames, of_each),
     )
+
+
+def _radius_of_gyration(frames: BeadFrames, molecule: Molecule) -> np.ndarray:
+    # Not an index, which would turn the array's order in memory, and so the last bits of the sums.
+    own = np.take(frames.positions, molecule.beads, axis=1)
+    return radius_of_gyration(own, frames.system.mass[molecule.beads])
+
+
+def _fluctuation(frames: BeadFrames, of_each: list[Molecule]) -> np.ndarray:
+    alpha = alpha_carbons(frames.system)
+    fluctuation = np.full(len(alpha), np.nan)
+    for molecule in of_each:
+        own = np.isin(alpha, molecule.beads)
+        fluctuation[own] = rmsf(frames.positions, alpha[own], molecule.backbone)
+    return fluctuation
 
 
 def alpha_carbons(system: BeadSystem) -> np.ndarray:

@@ -122,6 +122,7 @@ def _render(ensembles: list[Ensemble], panels: dict[str, dict[str, bytes]], titl
         version=__version__,
         verdicts=[verdict(run) for run in runs],
         ensembles=ensembles,
+        several_molecules=any(replica.n_molecules > 1 for each in ensembles for replica in each.replicas),
         headline=headline(ensembles),
         divergence=divergence_table(ensembles),
         events=shown,

@@ -1,12 +1,16 @@
 """Size, shape and bonds of every frame: RMSD, radius of gyration, RMSF, bond lengths."""
 
+from typing import NamedTuple
+
 import numpy as np
 from MDAnalysis.lib import qcprot
+from scipy.sparse.csgraph import connected_components
 
-from cgprot.beads import BeadSystem
+from cgprot.beads import BeadSystem, bond_graph
 from cgprot.errors import InputError
 
 BACKBONE = ("N", "CA", "C", "O")
+_FEWEST_TO_SUPERPOSE = 3
 BROKEN_STRETCH = 0.5  # Å; thermal stretches of covalent bonds stay below 0.2 Å
 
 
@@ -19,10 +23,40 @@ def backbone(system: BeadSystem) -> np.ndarray:
         if there are fewer than three, too few to superpose
     """
     found = np.flatnonzero(np.isin(system.bead_name, BACKBONE))
-    if len(found) < 3:
+    if len(found) < _FEWEST_TO_SUPERPOSE:
         raise InputError(
             f"{len(found)} backbone beads among {system.n_beads}: name them N, CA, C and O as in a protein"
         )
+    return found
+
+
+class Molecule(NamedTuple):
+    """The beads of a molecule, and those of its backbone, in ascending index."""
+
+    beads: np.ndarray
+    backbone: np.ndarray
+
+
+def molecules(system: BeadSystem) -> list[Molecule]:
+    """The molecules with a backbone to superpose: chains, those that bonds join taken together.
+
+    Raises
+    ------
+    InputError
+        if there is none
+    """
+    of_all = backbone(system)
+    by_chain = np.argsort(system.chain, kind="stable")
+    links = np.stack([by_chain[:-1], by_chain[1:]], axis=1)
+    # A chain that lacks a residue is one molecule all the same.
+    links = links[system.chain[links[:, 0]] == system.chain[links[:, 1]]]
+    graph = bond_graph(np.concatenate([system.bonds, links]), system.n_beads)
+    number = connected_components(graph, directed=False)[1]
+    beads = [np.flatnonzero(number == each) for each in range(number.max() + 1)]
+    found = [Molecule(own, np.intersect1d(own, of_all)) for own in beads]
+    found = [molecule for molecule in found if len(molecule.backbone) >= _FEWEST_TO_SUPERPOSE]
+    if not found:
+        raise InputError(f"no molecule with {_FEWEST_TO_SUPERPOSE} backbone beads: leave such short ones out")
     return found
 
 

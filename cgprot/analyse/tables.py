@@ -71,7 +71,8 @@ def verdict(ensemble: Ensemble) -> Verdict:
     ]
     if count := n_not_finite(ensemble):
         faults.append(f"{count} frame{'s' if count > 1 else ''} not finite")
-    distance = f"the backbone came up to {_largest(ensemble.pooled('backbone_rmsd'))} Å from its start"
+    whose = "the backbone of a molecule" if ensemble.replicas[0].n_molecules > 1 else "the backbone"
+    distance = f"{whose} came up to {_largest(ensemble.pooled('backbone_rmsd'))} Å from its start"
     # A stopped replica's frames are all sane: the guard stops it before a bad one is written.
     stopped = _stopped(ensemble)
     chemistry = f"the chemistry did not hold: {', '.join(faults)}" if faults else _kept(ensemble)

@@ -15,6 +15,7 @@ from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dataset import write_dataset
 from cgprot.files.sources import Source
+from cgprot.simulate.box import multiplied
 from cgprot.simulate.state import Stopped
 
 from .peptide import peptide
@@ -98,6 +99,24 @@ def test_a_run_with_a_stopped_replica_is_unsound(wobbling):
     )
     many = verdict(stopped_run(changed(wobbling(), mirror_from(12)), 12)).sentence
     assert "replica 9: force on O is 5000 kcal/mol/Å at 0.24 ps and 2 more; the chemistry did not" in many
+
+
+def test_each_of_several_molecules_is_measured_by_itself(tmp_path, wobbling, rotated):
+    """Chains that diffuse in a box were measured as one body: an RMSD of the box, not of the protein."""
+    one, other = wobbling(seed=1), wobbling(seed=2)
+    away = np.array([rotated(frame, seed) + 10.0 * seed for seed, frame in enumerate(other.positions)])
+    both = BeadFrames(multiplied(one.system, 2), np.concatenate([one.positions, away], axis=1))
+    together, apart = measure(both), [measure(one), measure(other)]
+    rmsds, radii = ([getattr(m, name) for m in apart] for name in ("backbone_rmsd", "radius_of_gyration"))
+    assert together.n_molecules == 2
+    assert together.backbone_rmsd == pytest.approx(np.max(rmsds, axis=0), abs=1e-4)
+    assert together.radius_of_gyration == pytest.approx(np.mean(radii, axis=0), abs=1e-4)
+    fluctuations = np.concatenate([m.fluctuation for m in apart])
+    assert together.fluctuation == pytest.approx(fluctuations, abs=1e-4)
+    assert "; the backbone of a molecule came up to 0.0" in verdict(ensemble(both)).sentence
+    for name, frames, told in (("two", both, True), ("one", one, False)):
+        write_report([(name, [frames])], [], tmp_path / name)
+        assert ("of every molecule by itself" in (tmp_path / name / "report.html").read_text()) == told
 
 
 def test_the_verdict_claims_nothing_that_the_beads_cannot_show(chignolin_as):

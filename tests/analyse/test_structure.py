@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,11 +10,13 @@ from cgprot.analyse.structure import (
     bond_lengths,
     bonded_neighbours,
     broken_bonds,
+    molecules,
     radius_of_gyration,
     rmsd,
     rmsf,
 )
 from cgprot.errors import InputError
+from cgprot.simulate.box import multiplied
 
 from .peptide import bead_system
 
@@ -140,6 +144,32 @@ def test_backbone_refuses_what_is_no_protein():
     water = bead_system([("OW", "OH0", "HOH", i) for i in range(5)], np.empty((0, 2), dtype=int))
     with pytest.raises(InputError, match="0 backbone beads"):
         backbone(water)
+
+
+def test_a_molecule_is_a_chain_or_chains_that_bonds_join(valines):
+    system, _ = valines
+    n, n_backbone = system.n_beads, len(backbone(system))
+    gap = dataclasses.replace(system, bonds=system.bonds[system.bonds[:, 1] != 10])
+    for alone in (system, gap):
+        (molecule,) = molecules(alone)
+        assert molecule.beads.tolist() == list(range(n))
+        assert np.array_equal(molecule.backbone, backbone(system))
+    three = multiplied(system, 3)
+    each = [own.beads.tolist() for own in molecules(three)]
+    assert each == [list(range(k * n, k * n + n)) for k in range(3)]
+    joined = dataclasses.replace(three, bonds=np.vstack([three.bonds, [[5, 2 * n + 5]]]))
+    assert [len(own.backbone) for own in molecules(joined)] == [2 * n_backbone, n_backbone]
+
+
+def test_molecules_too_short_to_superpose_are_left_out_and_alone_refused():
+    short = [(name, "CH0", "X", 1) for name in ("N", "CA")]
+    two = multiplied(bead_system(short, [(0, 1)]), 2)
+    with pytest.raises(InputError, match="no molecule with 3 backbone beads"):
+        molecules(two)
+    long = bead_system([*short, ("C", "CH0", "X", 1)], [(0, 1), (1, 2)])
+    mixed = multiplied(long, 2)
+    mixed = dataclasses.replace(mixed, bonds=mixed.bonds[:3], chain=np.array([*"AAABBC"]))
+    assert [own.beads.tolist() for own in molecules(mixed)] == [[0, 1, 2]]
 
 
 def test_bonded_neighbours_ascend():
