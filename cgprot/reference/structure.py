@@ -8,19 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 from openmm import app, unit
-from openmm.app.internal.pdbstructure import PdbStructure
-from openmm.app.internal.pdbx.reader.PdbxReader import PdbxReader
 from pdbfixer import PDBFixer
-from pdbfixer.pdbfixer import _guessFileFormat, proteinResidues, substitutions
+from pdbfixer.pdbfixer import proteinResidues, substitutions
 
 from cgprot.beads import Topology
-from cgprot.errors import InputError, StorageError, UsageError
+from cgprot.errors import InputError, UsageError
 from cgprot.files.topology import SOLVENT, Residues, distinct_residues
-from cgprot.files.universe import names_atoms
 from cgprot.reference.building import names_of, relaxed, repeatable, tell_bent_ends
 from cgprot.reference.chain_names import name_chains
 from cgprot.reference.forcefield import protein_forcefield
 from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
+from cgprot.reference.structure_file import first_line, read_structure_file
 from cgprot.units import ANGSTROM_PER_NM
 
 _PH = 7.0
@@ -51,8 +49,9 @@ def load_structure(path: Path) -> Structure:
     """Read a structure and complete it: missing heavy atoms, hydrogens, MSE -> MET.
 
     Atoms that are there stay where they are. Residues whose name states their protonation (HIP, ASH, ...) get
-    it, all others that of pH 7. Water and ions are left out, of several models or alternate locations the
-    first is taken, chains of one letter get one each; standard error is told, and which atoms were built.
+    it, all others that of pH 7. Water and ions are left out, of several models the first is taken, of a PDB's
+    alternate locations that of the highest occupancy (of an mmCIF's the first), chains of one letter get one
+    each; standard error is told, and which atoms were built.
 
     Raises
     ------
@@ -63,15 +62,7 @@ def load_structure(path: Path) -> Structure:
         a chain lacks residues in its middle
     """
     path = Path(path)
-    if not path.is_file():
-        raise StorageError(f"{path}: no such file: check the path")
-    try:
-        fixer = PDBFixer(filename=str(path))
-        names = _names_in_file(path)
-    except Exception as error:  # PDBFixer and OpenMM raise many types, AttributeError included
-        reason = f"{_first_line(error)}{_torn_line(path)}" if names_atoms(path) else "no atoms in it"
-        raise InputError(f"{path}: not a PDB or mmCIF structure ({reason}): check the file")
-    _tell_alternatives(path)
+    fixer, names = read_structure_file(path)
     _refuse_unknown(path, fixer)
     _refuse_not_finite(path, fixer)
     _leave_out_solvent(path, fixer)
@@ -80,7 +71,7 @@ def load_structure(path: Path) -> Structure:
         try:
             _complete(path, fixer, names)
         except Exception as error:
-            raise InputError(f"{path}: cannot be completed ({_first_line(error)}): mend that residue")
+            raise InputError(f"{path}: cannot be completed ({first_line(error)}): mend that residue")
     _tell_apart(path, fixer.topology)
     positions = _angstrom(fixer.positions)
     tell_bent_ends(path, fixer.topology, positions)
@@ -104,7 +95,7 @@ def structure_from_sequence(sequence: str) -> Structure:
             modeller.addHydrogens(protein_forcefield("obc2"), pH=_PH, variants=peptide.variants)
     except ValueError as error:
         raise UsageError(
-            f"--sequence {sequence}: not known to the force field ({_first_line(error)}): "
+            f"--sequence {sequence}: not known to the force field ({first_line(error)}): "
             "add caps, as in ACE-ALA-NME"
         )
     names = residue_names(sequence)
@@ -112,40 +103,6 @@ def structure_from_sequence(sequence: str) -> Structure:
     ends = f"N-terminus {'capped' if capped[0] else 'NH3+'}, C-terminus {'capped' if capped[1] else 'COO-'}"
     print(f"--sequence: {'-'.join(names)}: residues {len(names) - sum(capped)}, {ends}", file=sys.stderr)
     return Structure(modeller.topology, _angstrom(modeller.positions))
-
-
-def _torn_line(path: Path) -> str:
-    """Where the first atom of a PDB file stands whose coordinates are no numbers, if there is one."""
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
-        if line.startswith(("ATOM  ", "HETATM")) and path.suffix.lower() in (".pdb", ".ent"):
-            try:
-                [float(line[first : first + 8]) for first in (30, 38, 46)]
-            except ValueError:
-                return f", line {number}"
-    return ""
-
-
-def _first_line(error: Exception) -> str:
-    """What went wrong, without OpenMM's advice after it."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].split(".  ")[0]
-
-
-def _names_in_file(path: Path) -> dict[tuple[str, str], str]:
-    """{(chain, residue number): name} as written: OpenMM reads HIP, ASH and their like as HIS, ASP."""
-    with open(path) as stream:
-        if _guessFileFormat(stream, path.name) == "pdb":
-            stream.seek(0)
-            chains = PdbStructure(stream).models[0].iter_chains()
-            residues = [(chain.chain_id, residue) for chain in chains for residue in chain.iter_residues()]
-            return {(chain, f"{r.number}{r.insertion_code.strip()}"): r.get_name() for chain, r in residues}
-        blocks: list = []
-        PdbxReader(stream).read(blocks)
-    table = blocks[0].getObj("atom_site")
-    column = {name: table.getAttributeIndex(name) for name in table.getAttributeList()}
-    chain, number, name = (
-        column.get(f"auth_{key}", column.get(f"label_{key}")) for key in ("asym_id", "seq_id", "comp_id")
-    )
-    return {(row[chain], row[number]): row[name] for row in table.getRowList()}
 
 
 def _angstrom(positions: unit.Quantity) -> np.ndarray:
@@ -182,21 +139,6 @@ def _leave_out_solvent(path: Path, fixer: PDBFixer) -> None:
     modeller.delete(solvent)
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
     print(f"{path}: residues of solvent and ions left out: {len(solvent)}", file=sys.stderr)
-
-
-def _tell_alternatives(path: Path) -> None:
-    """Of a PDB: all but the first of several models or alternate locations is left out."""
-    with open(path) as stream:
-        if _guessFileFormat(stream, path.name) != "pdb":
-            return
-        stream.seek(0)
-        lines = [line for line in stream if line.startswith(("MODEL ", "ATOM  ", "HETATM"))]
-    models = sum(line.startswith("MODEL ") for line in lines)
-    places = {line[16:17] for line in lines if not line.startswith("MODEL ")} - {" "}
-    if models > 1:
-        print(f"{path}: the first of {models} models taken", file=sys.stderr)
-    if len(places) > 1:
-        print(f"{path}: of alternate locations {', '.join(sorted(places))} the first taken", file=sys.stderr)
 
 
 def _tell_missing(path: Path, fixer: PDBFixer) -> None:

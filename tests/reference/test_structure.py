@@ -108,7 +108,26 @@ def test_models_and_alternate_locations_that_are_left_out_are_told(examples, tmp
     np.testing.assert_allclose(load_structure(path).positions, expected, atol=1e-6)
     told = capsys.readouterr().err
     assert "the first of 2 models taken" in told
-    assert "of alternate locations A, B the first taken" in told
+    assert "of alternate locations A, B that of the highest occupancy taken" in told
+
+
+def test_the_location_of_the_highest_occupancy_is_taken_as_map_takes_it(examples, tmp_path):
+    """Both ways of reading a crystal structure begin from the same atoms."""
+    places = {"   2": (("A", 0.0, 0.4), ("B", 0.3, 0.6)), "   9": (("A", 0.0, 0.5), ("B", 0.3, 0.5))}
+    written = [
+        f"{line[:16]}{place}{line[17:30]}{float(line[30:38]) + x:8.3f}{line[38:54]}{share:6.2f}{line[60:]}"
+        for line in lines_of(examples / "chignolin.pdb", lambda line: line.startswith("ATOM")).splitlines(
+            True
+        )
+        for place, x, share in places.get(line[22:26], ((" ", 0.0, 1.0),))
+    ]
+    path = tmp_path / "located.pdb"
+    path.write_text("".join(written))
+    found = load_structure(path).positions
+    moved = found - load_structure(examples / "chignolin.pdb").positions
+    number = topology_of(load_structure(path).topology).residue_id
+    np.testing.assert_allclose(moved[:, 0], np.where(number == 2, 0.3, 0.0), atol=1e-6)
+    np.testing.assert_allclose(next(iter(AtomSource(path, []))).positions, found, atol=1e-3)
 
 
 @pytest.mark.parametrize(
