@@ -17,6 +17,7 @@ it prefers is not told, unless it crosses. The first tenth of every all-atom tra
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,10 @@ def all_atom(run: list[BeadFrames], folder: Path, time_ps: float) -> list[BeadFr
             write_pdb(start, frames.system, frames.positions[-1])
             often = ("--time-ps", time_ps, "--every-ps", 0.2, "--equilibrate-ps", 2)
             chance = ("--temperature", KELVIN, "--seed", SEED + number)
-            cgprot("sample", start, *often, *chance, "-o", done.with_suffix(".part"))
-            done.with_suffix(".part").rename(done)
+            part = done.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)  # of a call that was ended on its way
+            cgprot("sample", start, *often, *chance, "-o", part)
+            part.rename(done)
     dataset = folder / "from_model.h5"
     if not dataset.exists():
         trajectories = [folder / f"replica_{number}" / f"{KELVIN:g}K.trr" for number in range(len(run))]

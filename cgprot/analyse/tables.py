@@ -135,11 +135,20 @@ def divergence_table(ensembles: list[Ensemble]) -> list[Divergence]:
             of_halves,
             chi1_divergence(run, reference),
             fluctuation_correlation(run, reference),
-            "" if _residues(run) == _residues(reference) else "different residues: not the same protein",
+            _what_differs(run, reference),
         )
         for run in runs
         for reference, of_halves in zip(references, halves, strict=True)
     ]
+
+
+def _what_differs(run: Ensemble, reference: Ensemble) -> str:
+    if _residues(run) != _residues(reference):
+        return "different residues: not the same protein"
+    ours, theirs = run.replicas[0].n_molecules, reference.replicas[0].n_molecules
+    if ours != theirs:
+        return f"{ours} molecules against {theirs}, by their chains: RMSD, radius and RMSF do not compare"
+    return ""
 
 
 def chi1_divergence(run: Ensemble, reference: Ensemble) -> float:
@@ -151,12 +160,18 @@ def chi1_divergence(run: Ensemble, reference: Ensemble) -> float:
 
 
 def fluctuation_correlation(run: Ensemble, reference: Ensemble) -> float:
-    """Pearson's correlation of the RMSF along the chain; nan of other proteins or fewer than 3 residues."""
-    ours, theirs = run.fluctuation, reference.fluctuation
-    if len(ours) != len(theirs) or len(ours) < 3:
+    """Pearson's correlation of the RMSF along the chain; nan of other proteins or fewer than 3 residues.
+
+    Residues of a chain too short to be superposed have none.
+    """
+    if len(run.fluctuation) != len(reference.fluctuation) or _what_differs(run, reference):
+        return float("nan")
+    pairs = np.array([run.fluctuation, reference.fluctuation])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if pairs.shape[1] < 3:
         return float("nan")
     with np.errstate(invalid="ignore"):
-        return float(np.corrcoef(ours, theirs)[0, 1])
+        return float(np.corrcoef(*pairs)[0, 1])
 
 
 def all_events(ensembles: list[Ensemble]) -> list[tuple[str, int, Event]]:

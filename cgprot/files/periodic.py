@@ -1,5 +1,6 @@
 """Frames as they come: faulty ones found, molecules split across periodic boxes made whole."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -129,12 +130,21 @@ def _shifts_to_neighbours(centres: np.ndarray, boxes: np.ndarray, inverse: np.nd
     for _ in range(centres.shape[1] - 1):
         in_place[frame, last] = True
         apart = centres - (centres[frame, last] - shifts[frame, last])[:, None]
-        lattice = np.round(apart @ inverse) @ boxes
+        lattice = _nearest_lattice_vector(apart, boxes, inverse)
         distance = np.linalg.norm(apart - lattice, axis=-1)
         nearer = ~in_place & (distance < shortest)
         shortest[nearer], shifts[nearer] = distance[nearer], lattice[nearer]
         last = np.argmin(np.where(in_place, np.inf, shortest), axis=1)
     return shifts
+
+
+def _nearest_lattice_vector(apart: np.ndarray, boxes: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+    """Of each distance, as it is shaped, [Å]: rounding alone misses it in skewed boxes."""
+    steps = np.array(list(itertools.product((0, 1, -1), repeat=3)), dtype=np.float64)  # none first, for ties
+    near = np.round(apart @ inverse)[:, :, None] + steps
+    vectors = near @ boxes[:, None]
+    nearest = np.linalg.norm(apart[:, :, None] - vectors, axis=-1).argmin(axis=2)
+    return np.take_along_axis(vectors, nearest[..., None, None], axis=2)[:, :, 0]
 
 
 @kernel

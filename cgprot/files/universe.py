@@ -37,7 +37,7 @@ class AtomFrame(NamedTuple):
 class AtomSource:
     """The protein atoms of a topology with its trajectories; water and ions are left out.
 
-    Molecules that a periodic box splits are made whole, and several stay together, in every frame.
+    Molecules that a periodic box splits are made whole, and those of a trajectory stay together.
 
     Attributes
     ----------
@@ -58,6 +58,9 @@ class AtomSource:
             raise InputError(f"{topology}: {error}")
         self._bonded = Bonded.from_bonds(self.topology.bonds, len(self._atoms))
         self._names = ", ".join(str(path) for path in trajectories or [topology])
+        # The cell of a structure may be a crystal's: its chains are where its authors want them.
+        dynamic = any(path.suffix.lower() not in _LISTS_ATOMS for path in map(Path, trajectories))
+        self._gathers = dynamic and not self._bonded.is_one_molecule
 
     def __len__(self) -> int:
         return len(self._universe.trajectory)
@@ -76,8 +79,7 @@ class AtomSource:
     def _whole(self, step) -> np.ndarray:
         positions = self._atoms.positions.astype(np.float64)
         box = usable_box(step.dimensions)
-        several = not self._bonded.is_one_molecule  # whole ones may lie in different images
-        if box is not None and (several or inspect_frames(positions[None], self._bonded)[1][0]):
+        if box is not None and (self._gathers or inspect_frames(positions[None], self._bonded)[1][0]):
             positions = make_whole(positions[None], self._bonded, triclinic_vectors(box, np.float64))[0]
         return positions
 

@@ -1,6 +1,7 @@
 """Mean forces of the frames in files."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -60,27 +61,33 @@ def label_sources(
     system = build_system(topology, load_rules(MAPPING))
     read = [frames for path in paths for frames in _read(path, structure_path, topology, system, temperature)]
     entries: dict[str, BeadFrames] = {}
+    replicas: Counter[float] = Counter()
+    refused: list[str] = []
     for index, (positions, time, kelvin) in enumerate(read):
-        replica = sum(key.startswith(f"{protein}/{kelvin:g}/") for key in entries)
         own_seed = config.model_copy(update={"seed": config.seed + _SEED_STRIDE * index})
-        key = f"{protein}/{kelvin:g}/{replica}"
+        key = f"{protein}/{kelvin:g}/{replicas[kelvin]}"
+        replicas[kelvin] += 1
         left_out: dict[int, str] = {}
         chosen = (positions[::every], time[::every])
         try:
-            entries[key] = label(structure, system, *chosen, kelvin, own_seed, left_out)
+            found = label(structure, system, *chosen, kelvin, own_seed, left_out)
         except CgprotError as error:
             raise type(error)(f"{key}: {error}")
         _tell_left_out(key, left_out, chosen[1], every)
+        refused += [f"{key}: {problem}" for problem in left_out.values()]
+        if len(found) or not left_out:
+            entries[key] = found
+    if refused and not entries:
+        raise InputError(refused[0])
     return entries
 
 
 def _tell_left_out(key: str, left_out: dict[int, str], time: np.ndarray, every: int) -> None:
-    """One line a frame, by its place in the file and without the advice; if no frame is left, an error."""
-    if left_out and len(left_out) == len(time):
-        raise InputError(f"{key}: {left_out[min(left_out)]}")
+    """One line a frame, by its place in the file and without the advice."""
     for number, problem in left_out.items():
         where = f"frame {number * every} ({time[number]:g} ps)"
-        print(f"{key}: left out: {where}: {problem.split(': ')[1]}", file=sys.stderr)
+        what = problem.partition(": ")[2] if problem.startswith("frame ") else problem
+        print(f"{key}: left out: {where}: {what.rpartition(': ')[0] or what}", file=sys.stderr)
 
 
 def _read(

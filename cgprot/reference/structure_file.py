@@ -51,7 +51,8 @@ def _is_pdb(path: Path) -> bool:
 
 def _read_pdb(path: Path) -> tuple[PDBFixer, ResidueNames]:
     lines = path.read_text().splitlines(keepends=True)
-    second = _second_locations(lines)
+    first_model = next((n for n, line in enumerate(lines) if line.startswith("ENDMDL")), len(lines))
+    second = _second_locations(lines[:first_model])
     kept = "".join(line for number, line in enumerate(lines) if number not in second)
     fixer = PDBFixer(pdbfile=StringIO(kept))
     # OpenMM's topology reads HIP, ASH and their like as HIS, ASP.
@@ -73,7 +74,10 @@ def _second_locations(lines: list[str]) -> set[int]:
 
 
 def _occupancy(line: str) -> float:
-    return float(line[54:60].strip() or 1.0)
+    try:
+        return float(line[54:60])
+    except ValueError:  # blank or stars
+        return 1.0
 
 
 def _tell_alternatives(path: Path, lines: list[str]) -> None:

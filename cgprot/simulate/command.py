@@ -179,15 +179,22 @@ def _in_box(
 
 def _refuse_lost_box(beginning: Beginning) -> None:
     """Chains of a run in a box meet through its faces, and would be apart without it."""
-    for folder in (beginning.structure, beginning.frames):
-        cell = (
-            read_run(folder).get("config", {}).get("box") if folder is not None and folder.is_dir() else None
-        )
+    for path in (beginning.structure, beginning.frames):
+        cell = None if path is None else _cell_of_run(path)
         if cell is not None:
             numbers = " ".join(f"{number:g}" for number in cell)
             raise UsageError(
-                f"{folder}: its run was in a box: say --box {numbers}, or start from a PDB of its frame"
+                f"{path}: its run was in a box: say --box {numbers}, or copy a PDB of its frame elsewhere"
             )
+
+
+def _cell_of_run(path: Path) -> list[float] | None:
+    """Of the simulation whose folder it is or lies in, if it was in a box."""
+    try:
+        run = read_run(path if path.is_dir() else path.parent, "simulate")
+    except (StorageError, UsageError):  # lies in a folder of something else
+        return None
+    return run.get("config", {}).get("box")
 
 
 def _with(config: SimulateConfig, **changes: object) -> SimulateConfig:

@@ -10,7 +10,7 @@ from cgprot.analyse.contacts import native_contacts
 from cgprot.analyse.dihedrals import chi1_beads
 from cgprot.analyse.measure import Ensemble, events, measure
 from cgprot.analyse.report import analyse, write_report
-from cgprot.analyse.tables import chi1_divergence, fluctuation_correlation, verdict
+from cgprot.analyse.tables import chi1_divergence, divergence_table, fluctuation_correlation, verdict
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dataset import write_dataset
@@ -253,6 +253,25 @@ def test_every_frame_counts_alike_however_long_its_replica():
     long, short = measure(curled(60)), measure(curled(2, chi1=120.0))
     whole = Ensemble(Source("x", [long.frames, short.frames]), [long, short], False)
     assert chi1_divergence(whole, ensemble(curled(60))) < 0.05
+
+
+def test_a_chain_without_fluctuations_spoils_no_other():
+    """Chains of fewer than three backbone beads cannot be superposed."""
+    same, reference = ensemble(curled(seed=1)), ensemble(curled(seed=3))
+    for each in (same, reference):
+        fluctuation = each.replicas[0].fluctuation.copy()
+        fluctuation[:2] = np.nan
+        each.replicas[0] = dataclasses.replace(each.replicas[0], fluctuation=fluctuation)
+    assert fluctuation_correlation(same, reference) > 0.9
+
+
+def test_molecules_that_another_number_was_made_of_are_not_compared_unsaid():
+    run, reference = ensemble(curled(seed=1)), ensemble(curled(seed=3))
+    reference.replicas[0] = dataclasses.replace(reference.replicas[0], n_molecules=2)
+    reference = reference._replace(is_reference=True)
+    assert np.isnan(fluctuation_correlation(run, reference))
+    (row,) = divergence_table([run, reference])
+    assert row.note == "1 molecules against 2, by their chains: RMSD, radius and RMSF do not compare"
 
 
 def test_other_proteins_are_not_compared(wobbling):

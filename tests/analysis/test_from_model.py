@@ -33,6 +33,8 @@ def told(capfd, monkeypatch, run, reference, folder):
 
 def test_all_atom_begins_where_the_run_ended(run, frames, examples, tmp_path, capfd, monkeypatch):
     reference, folder = examples / "chignolin_300K.h5", tmp_path / "from_model"
+    (folder / "replica_1.part").mkdir(parents=True)
+    (folder / "replica_1.part" / "run.json").write_text("{}")  # of a call that was killed
     first = told(capfd, monkeypatch, run, reference, folder)
     assert list(first)[::7] == ["TYR 2", "TRP 9"]
     assert all(0 <= number <= 1 for row in first.values() for number in row)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from MDAnalysis.lib.mdamath import triclinic_vectors
 
 from cgprot.files.periodic import Bonded, inspect_frames, make_whole
 
@@ -27,6 +28,26 @@ def wrap(positions: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Every atom into the box, wherever that cuts the molecule."""
     fractional = positions @ np.linalg.inv(box)
     return (fractional - np.floor(fractional)) @ box
+
+
+def pair_of(positions, bonded, apart):
+    """Two molecules, their centres so far apart, and the bonds of both."""
+    n = positions.shape[1]
+    bonds = np.column_stack([bonded.order[1:], bonded.parent[bonded.order[1:]]])
+    two = Bonded.from_bonds(np.concatenate([bonds, bonds + n]), 2 * n)
+    return np.concatenate([positions[:1], positions[:1] + apart], axis=1), two
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), images=st.tuples(*[st.integers(-2, 2)] * 3))
+def test_neighbours_in_a_dodecahedron_stay_neighbours(bonded, positions, seed, images):
+    """Its images are 80 Å away, farther than twice 30 Å; rounding took one in eighteen for nearer ones."""
+    box = triclinic_vectors([80.0, 80.0, 80.0, 60.0, 60.0, 90.0], np.float64)
+    direction = np.random.default_rng(seed).normal(size=3)
+    pair, two = pair_of(positions, bonded, 30.0 * direction / np.linalg.norm(direction))
+    moved = pair.copy()
+    moved[:, positions.shape[1] :] += np.array(images) @ box
+    np.testing.assert_allclose(make_whole(moved, two, box), pair, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", BOXES)

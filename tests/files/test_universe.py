@@ -119,6 +119,19 @@ def test_chains_stay_together_in_frames_without_a_split_bond(examples, tmp_path)
         np.testing.assert_allclose(frame.positions, together, atol=0.011)
 
 
+def test_chains_of_a_structure_stay_where_its_file_has_them(examples, tmp_path):
+    """The cell of a crystal says nothing about which chains belong together."""
+    one = MDAnalysis.Universe(examples / "chignolin.pdb").atoms
+    dimer = MDAnalysis.Merge(one, one)
+    dimer.atoms.chainIDs = np.repeat(["A", "B"], 166)
+    dimer.atoms[166:].translate([35.0, 0.0, 0.0])
+    dimer.dimensions = [60.0, 60.0, 60.0, 90.0, 90.0, 90.0]
+    dimer.atoms.write(str(tmp_path / "dimer.pdb"))
+    for trajectories in ([], [tmp_path / "dimer.pdb"]):
+        (frame,) = AtomSource(tmp_path / "dimer.pdb", trajectories)
+        np.testing.assert_allclose(frame.positions, dimer.atoms.positions, atol=1e-3)
+
+
 def test_a_damaged_trajectory_costs_one_line(examples, tmp_path, capfd):
     path = tmp_path / "cut.trr"
     path.write_bytes((examples / "chignolin.trr").read_bytes()[:-500])

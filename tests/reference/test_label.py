@@ -5,6 +5,7 @@ import numpy as np
 import openmm
 import pytest
 
+from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UnstableError, UsageError
 from cgprot.files.dataset import read_dataset
 from cgprot.files.dcd import DcdFile
@@ -285,6 +286,28 @@ def test_frames_without_a_label_are_left_out_and_told(examples, monkeypatch, cap
     monkeypatch.setattr("cgprot.reference.label._LARGEST_FORCE", 1.0)
     with pytest.raises(InputError, match="ala/300/0: frame 0: mean force"):
         label_sources(*where, config)
+
+
+def test_a_trajectory_without_a_label_costs_the_others_nothing(examples, monkeypatch, capsys):
+    trr, pdb = examples / "alanine_dipeptide.trr", examples / "alanine_dipeptide.pdb"
+    config, seen = LabelConfig(samples=10), []
+
+    def second_fails(structure, system, positions, time, temperature, config, left_out):
+        seen.append(len(positions))
+        if len(seen) == 2:
+            left_out.update({k: f"OpenMM stopped (no {k}): use another" for k in range(len(positions))})
+        kept = slice(0, 0) if left_out else slice(None)
+        beads = np.zeros((len(positions), system.n_beads, 3))[kept]
+        return BeadFrames(system, beads, time=time[kept])
+
+    monkeypatch.setattr("cgprot.reference.label_files.label", second_fails)
+    found = label_sources([trr, trr, trr], pdb, "ala", 300.0, 5, config)
+    assert list(found) == ["ala/300/0", "ala/300/2"]
+    assert "ala/300/1: left out: frame 5 (" in capsys.readouterr().err.splitlines()[-1]
+    seen[:] = [1]
+    with pytest.raises(InputError, match=r"ala/300/0: OpenMM stopped \(no 0\)"):
+        label_sources([trr], pdb, "ala", 300.0, 5, config)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("OpenMM stopped (no 1)")
 
 
 def test_frames_that_are_wrong_before_a_twist_are_refused(dipeptide, system, frames):

@@ -130,6 +130,19 @@ def test_the_location_of_the_highest_occupancy_is_taken_as_map_takes_it(examples
     np.testing.assert_allclose(next(iter(AtomSource(path, []))).positions, found, atol=1e-3)
 
 
+@pytest.mark.parametrize("share", ["  0.60", "******", "      "])
+def test_locations_of_later_models_leave_the_first_alone(examples, tmp_path, share):
+    lines = lines_of(examples / "chignolin.pdb", lambda line: line.startswith("ATOM")).splitlines(True)
+    first = "".join(f"{line[:16]}A{line[17:54]}  0.40{line[60:]}" for line in lines)
+    second = "".join(f"{line[:16]}B{line[17:54]}{share}{line[60:]}" for line in lines)
+    path = tmp_path / "models.pdb"
+    path.write_text(f"MODEL        1\n{first}ENDMDL\nMODEL        2\n{second}ENDMDL\n")
+    expected = load_structure(examples / "chignolin.pdb").positions
+    np.testing.assert_allclose(load_structure(path).positions, expected, atol=1e-6)
+    path.write_text("".join(second.splitlines(True)))  # an occupancy that cannot be read is no fault
+    np.testing.assert_allclose(load_structure(path).positions, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "error", "words"),
     [

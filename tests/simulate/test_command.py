@@ -49,8 +49,12 @@ def test_a_run_in_a_box_goes_on_in_one(run):
     folder, boxed = run.parent, run.parent / "boxed"
     model = str(folder / "model.safetensors")
     start_run(Beginning(folder / "start.pdb"), model, brief(box=(30.0, 40.0, 50.0)), boxed, "network")
-    for beginning in (Beginning(boxed), Beginning(folder / "start.pdb", frames=boxed)):
-        with pytest.raises(UsageError, match=r"boxed: its run was in a box: say --box 30 40 50 90 90 90"):
+    beginnings = [Beginning(boxed), Beginning(boxed / "system.pdb")]
+    beginnings += [
+        Beginning(folder / "start.pdb", frames=frames) for frames in (boxed, boxed / "replica_000.dcd")
+    ]
+    for beginning in beginnings:
+        with pytest.raises(UsageError, match=r"boxed.*: its run was in a box: say --box 30 40 50 90 90 90"):
             start_run(beginning, model, brief(), folder / "free", "network")
         assert not (folder / "free").exists()
     start_run(Beginning(boxed), model, brief(box=(40.0,)), folder / "on", "network")
