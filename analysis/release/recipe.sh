@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.2-base and heavy-0.6-small again: data, stages of training, frames that a model reaches.
+# Makes trained/heavy-0.6-small and heavy-0.6-base again: data, stages of training, frames that a model reaches.
 # A finished step is skipped, a training or a refinement that was ended on its way goes on. About eight hours of a
-# core for the data, four and a half for the base model's trainings, eight for the small one's.
+# core for the data, four for the stages that reach frames, eight for the small model, two more for base.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
 # The systems are those the shipped weights saw (shipped.txt, for the last stages more.txt); SYSTEMS=systems.txt
@@ -50,7 +50,7 @@ for stage in small-long small-last small-torsions; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
 reach reached-2 small-torsions 330 5 $(listed reached-2.txt) --temperature 300 400 --time-ps 20
-for stage in small-soap base walls wide; do
+for stage in walls wide; do
     done_or_goes_on "$stage" train "$stage.toml"
 done
 # Hairpins, which know nothing of the proteins that they were cut from.
@@ -97,3 +97,5 @@ for stage in own more; do
     pool "systems_$stage.h5" --thermal --fragments $(seen "$stage")
     done_or_goes_on "$stage" train "$stage.toml"
 done
+# The larger network: every channel of the small one twice, and on with its data.
+done_or_goes_on base train base.toml
