@@ -103,12 +103,19 @@ def test_a_trajectory_split_by_its_box_is_made_whole(examples, chignolin_atoms, 
         np.testing.assert_allclose(frame.positions - frame.positions[0], whole, atol=1e-4)
 
 
-def test_chains_stay_together_in_frames_without_a_split_bond(examples, tmp_path):
-    """Whole chains in different images, which no long bond tells: one frame in three had one."""
+@pytest.fixture
+def dimer(examples):
+    """Two chignolins, chains A and B, in one place."""
     one = MDAnalysis.Universe(examples / "chignolin.pdb").atoms
     dimer = MDAnalysis.Merge(one, one)
     dimer.atoms.chainIDs = np.repeat(["A", "B"], 166)
-    together = np.concatenate([one.positions, one.positions + np.array([20.0, 0.0, 0.0])]) + 10.0
+    return dimer
+
+
+def test_chains_stay_together_in_frames_without_a_split_bond(dimer, tmp_path):
+    """Whole chains in different images, which no long bond tells: one frame in three had one."""
+    dimer.atoms[166:].translate([20.0, 0.0, 0.0])
+    together = dimer.atoms.positions + 10.0
     frames = np.repeat(together[None], 3, axis=0)
     frames[1:, 166:, 0] += 60.0
     frames[2, 200, 0] -= 60.0
@@ -119,11 +126,8 @@ def test_chains_stay_together_in_frames_without_a_split_bond(examples, tmp_path)
         np.testing.assert_allclose(frame.positions, together, atol=0.011)
 
 
-def test_chains_of_a_structure_stay_where_its_file_has_them(examples, tmp_path):
+def test_chains_of_a_structure_stay_where_its_file_has_them(dimer, tmp_path):
     """The cell of a crystal says nothing about which chains belong together."""
-    one = MDAnalysis.Universe(examples / "chignolin.pdb").atoms
-    dimer = MDAnalysis.Merge(one, one)
-    dimer.atoms.chainIDs = np.repeat(["A", "B"], 166)
     dimer.atoms[166:].translate([35.0, 0.0, 0.0])
     dimer.dimensions = [60.0, 60.0, 60.0, 90.0, 90.0, 90.0]
     dimer.atoms.write(str(tmp_path / "dimer.pdb"))
