@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 import torch
+import torch.distributed.nn.functional  # its defaults would keep alive a group that is there at its import
 from torch import distributed
 
 from cgprot.errors import CgprotError, UsageError

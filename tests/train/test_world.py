@@ -112,6 +112,27 @@ def test_torchrun_trains_from_the_command_line(folder):
     assert [row.step for row in read_metrics(folder / "torchrun")] == [1, 2]
 
 
+_GROUP_THEN_THREADS = """
+from pathlib import Path
+from cgprot.train.world import joined
+with joined("cpu") as world:
+    world.sum([1.0])
+    import torch._dynamo  # as optimisers do
+print(*[(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted by /proc")
+def test_no_thread_outlives_the_group():
+    # One that is left may ask for the interpreter after its end: SIGABRT when all is done.
+    shared = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _GROUP_THEN_THREADS]
+    done = subprocess.run(command, env=os.environ | shared | address, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "gloo" not in done.stdout
+
+
 def test_devices_are_chosen_aloud_or_refused(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match=r"train\.device=cuda: 0 CUDA devices"), joined("cuda"):
