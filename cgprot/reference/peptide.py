@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from openmm import Vec3, app, unit
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from cgprot.errors import UsageError
@@ -31,6 +32,8 @@ _TEMPLATES = files("pdbfixer") / "templates"
 _N_CA, _CA_C, _C_N, _C_O = 1.459, 1.525, 1.336, 1.229
 _N_CA_C, _CA_C_N, _C_N_CA, _CA_C_O = 111.0, 117.2, 121.7, 120.1
 _PHI, _PHI_PROLINE, _PSI = -120.0, -65.0, 130.0
+_UP_TO_CB = {"N", "CA", "C", "O", "OXT", "CB"}
+_CLEAR = 3.0  # Å, from a heavy atom of another residue; there is no need to go farther
 
 
 class Peptide(NamedTuple):
@@ -42,7 +45,7 @@ class Peptide(NamedTuple):
 
 
 def build_peptide(sequence: str) -> Peptide:
-    """An extended peptide (φ -120°, ψ 130°, ω 180°).
+    """An extended peptide (φ -120°, ψ 130°, ω 180°); no side chain stands in another if a turn of χ1 helps.
 
     Parameters
     ----------
@@ -66,7 +69,7 @@ def build_peptide(sequence: str) -> Peptide:
             positions.append(position)
     topology.createStandardBonds()
     variants = [name if name in PROTONATION_STATES else None for name in names]
-    return Peptide(topology, np.array(positions), variants)
+    return Peptide(topology, _apart(topology, np.array(positions)), variants)
 
 
 def residue_names(sequence: str) -> list[str]:
@@ -173,6 +176,24 @@ def _lay(atoms: list, coordinates: np.ndarray, targets: dict[str, np.ndarray]) -
     fixed = np.array([targets[atom.name] for atom in shared])
     rotation, _ = Rotation.align_vectors(fixed - fixed.mean(axis=0), moving - moving.mean(axis=0))
     return rotation.apply(coordinates - moving.mean(axis=0)) + fixed.mean(axis=0)
+
+
+def _apart(topology: app.Topology, positions: np.ndarray) -> np.ndarray:
+    """Positions [Å] with χ1 120 or 240 degrees on where a side chain would come too near another residue."""
+    positions = positions.copy()
+    for residue in topology.residues():
+        index = {atom.name: atom.index for atom in residue.atoms()}
+        beyond = [number for name, number in index.items() if name not in _UP_TO_CB]
+        if not beyond or not {"CA", "CB"} <= index.keys() or residue.name == "PRO":
+            continue
+        others = np.delete(positions, list(index.values()), axis=0)
+        axis = positions[index["CB"]] - positions[index["CA"]]
+        axis /= np.linalg.norm(axis)
+        turns = Rotation.from_rotvec(np.radians([0.0, 120.0, 240.0])[:, None] * axis)
+        arms = positions[beyond] - positions[index["CB"]]
+        turned = [turn.apply(arms) + positions[index["CB"]] for turn in turns]
+        positions[beyond] = max(turned, key=lambda atoms: cdist(atoms, others).min(initial=_CLEAR))
+    return positions
 
 
 def as_quantity(positions: np.ndarray) -> unit.Quantity:

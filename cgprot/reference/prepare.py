@@ -12,6 +12,8 @@ from cgprot.reference.peptide import as_quantity
 from cgprot.reference.structure import Structure
 from cgprot.units import ANGSTROM_PER_NM
 
+_LONGEST_BOND = 2.3  # Å; a disulfide has 2.05
+
 
 def prepared(structure: Structure, implicit: Implicit, platform: str) -> Structure:
     """The structure at the minimum from which `cgprot sample` starts its dynamics.
@@ -19,7 +21,8 @@ def prepared(structure: Structure, implicit: Implicit, platform: str) -> Structu
     Raises
     ------
     InputError
-        if the force field does not know a residue, or the energy has no minimum near
+        if the force field does not know a residue, the energy has no minimum near, or a chain is threaded
+            through a ring
     """
     system = create_system(structure.topology, implicit, constrain_hydrogens=True)
     return Structure(structure.topology, minimised(structure, system, platform))
@@ -31,7 +34,7 @@ def minimised(structure: Structure, system: openmm.System, platform: str) -> np.
     Raises
     ------
     InputError
-        if there is none
+        if there is none, or a bond cannot come to its length there: a chain is threaded through a ring
     """
     context = single_thread_context(system, openmm.VerletIntegrator(0.001), platform)
     context.setPositions(as_quantity(structure.positions))
@@ -42,7 +45,21 @@ def minimised(structure: Structure, system: openmm.System, platform: str) -> np.
     positions = context.getState(getPositions=True).getPositions(asNumpy=True)
     if not np.isfinite(positions._value).all():
         raise InputError("the structure cannot be minimised: separate atoms that lie together")
-    return positions.value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
+    minimum = positions.value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
+    _refuse_threaded(structure.topology, minimum)
+    return minimum
+
+
+def _refuse_threaded(topology: app.Topology, positions: np.ndarray) -> None:
+    """Rings that are linked stay so at every temperature, with a bond of three ångströms."""
+    for first, second in topology.bonds():
+        length = np.linalg.norm(positions[first.index] - positions[second.index])
+        if length > _LONGEST_BOND:
+            who = f"{first.name}-{second.name} of {first.residue.name} {first.residue.id}"
+            raise InputError(
+                f"bond {who} in chain {first.residue.chain.id} stays {length:.2f} Å long when minimised: "
+                "something is threaded through a ring there, pull it out"
+            )
 
 
 def write_structure(path: Path, structure: Structure) -> None:
