@@ -27,10 +27,11 @@ LARGEST = 67  # residues of a protein
 BRIDGES = 2  # of one protein
 # The first systems were sampled for longer, at three temperatures; [ps], [K].
 LONG_PEPTIDES, LONG_PROTEINS, LONG = 66, 11, "12 300,400,500"
-# Every residue alone once more, longer than the others, to see every basin of the backbone; alanine longest.
+# Every residue alone once more, longer than the others, to see every basin of the backbone; and again, for how
+# deep they are, alanine and glycine longest.
 BASINS, BASIN_TIME = "ALA GLY PRO ARG ASN ASP CYS GLN GLU".split(), "60 300,400,500"
 SHORT_BASIN_TIME = "30 300,400,500"
-LONG_ALANINE = "long_ALA ACE-ALA-NME 300 300,400,500"
+LONGEST, LONGEST_TIME, LONG_BASIN_TIME = ("ALA", "GLY"), "300 300,400,500", "100 300,400,500"
 # At either end of a chain with charged ends, alanine at the other; the rest has no template there.
 ENDS = [name for name in RESIDUES if name not in ("ALA", "ASH", "GLH", "LYN")]
 SHORT_PEPTIDE, SHORT_PROTEIN, FRAGMENT = "6 300,400,500", "4 300,500", "2 300,500"
@@ -74,7 +75,9 @@ def main() -> None:
     bridged = disulfides(structures, [row["id"] for row in train if row["ss_bonds"] not in ("", "0")])
     basins = [f"basins_{name} ACE-{name}-NME {BASIN_TIME}" for name in BASINS]
     others = [name for name in RESIDUES if name not in BASINS]
-    basins += [LONG_ALANINE, *(f"basins_{name} ACE-{name}-NME {SHORT_BASIN_TIME}" for name in others)]
+    basins += [f"long_{name} ACE-{name}-NME {LONGEST_TIME}" for name in LONGEST]
+    basins += [f"basins_{name} ACE-{name}-NME {SHORT_BASIN_TIME}" for name in others]
+    basins += [f"long_{name} ACE-{name}-NME {LONG_BASIN_TIME}" for name in RESIDUES if name not in LONGEST]
     # Side by side, so that whatever is done so far holds all three.
     mixed = zip_longest(proteins, bridged, *(rest[k::4] for k in range(4)))
     cut = [f"{row} {FRAGMENT}" for row in fragments(structures, [row["id"] for row in train])]
