@@ -18,7 +18,7 @@ demo: $(READY)
 	@echo "Open demo/report/report.html"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
