@@ -27,8 +27,8 @@ LARGEST = 67  # residues of a protein
 BRIDGES = 2  # of one protein
 # The first systems were sampled for longer, at three temperatures; [ps], [K].
 LONG_PEPTIDES, LONG_PROTEINS, LONG = 66, 11, "12 300,400,500"
-# Every residue alone once more, longer than the others, to see every basin of the backbone; and again, for how
-# deep they are, alanine and glycine longest.
+# Every residue alone once more, longer than the others, to see every basin of the backbone; and again, for
+# how deep they are, alanine and glycine longest.
 BASINS, BASIN_TIME = "ALA GLY PRO ARG ASN ASP CYS GLN GLU".split(), "60 300,400,500"
 SHORT_BASIN_TIME = "30 300,400,500"
 LONGEST, LONGEST_TIME, LONG_BASIN_TIME = ("ALA", "GLY"), "300 300,400,500", "100 300,400,500"

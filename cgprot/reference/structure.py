@@ -49,9 +49,9 @@ def load_structure(path: Path) -> Structure:
     """Read a structure and complete it: missing heavy atoms, hydrogens, MSE -> MET.
 
     Atoms that are there stay where they are. Residues whose name states their protonation (HIP, ASH, ...) get
-    it, all others that of pH 7. Water and ions are left out, of several models the first is taken, of a PDB's
-    alternate locations that of the highest occupancy (of an mmCIF's the first), chains of one letter get one
-    each; standard error is told, and which atoms were built.
+    it, all others that of pH 7. Water and ions are left out, of several models the first is taken, of
+    alternate locations that of the highest occupancy, chains of one letter get one each; standard error is
+    told, and which atoms were built.
 
     Raises
     ------

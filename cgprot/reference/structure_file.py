@@ -1,12 +1,16 @@
 """A PDB or mmCIF file as PDBFixer's structure, and the names of residues as they are written there."""
 
 import sys
+from collections.abc import Hashable
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from openmm.app.internal.pdbstructure import PdbStructure
+from openmm.app.internal.pdbx.reader.PdbxContainers import DataCategory
 from openmm.app.internal.pdbx.reader.PdbxReader import PdbxReader
+from openmm.app.internal.pdbx.writer.PdbxWriter import PdbxWriter
 from pdbfixer import PDBFixer
 from pdbfixer.pdbfixer import _guessFileFormat
 
@@ -15,13 +19,22 @@ from cgprot.files.universe import names_atoms
 
 ResidueNames = dict[tuple[str, str], str]  # by chain and residue number, as written
 _ATOMS = ("ATOM  ", "HETATM")
+_UNSAID = (".", "?")  # in an mmCIF
+
+
+class _Site(NamedTuple):
+    """Of an atom, what tells that others are the same one in another location."""
+
+    place: Hashable  # the residue
+    location: str  # "" where there is but one
+    occupancy: float
 
 
 def read_structure_file(path: Path) -> tuple[PDBFixer, ResidueNames]:
     """All atoms of the first model; which models and alternate locations stay out is told on stderr.
 
     Of a residue's alternate locations the one of the highest occupancy stays, the first among equals, as in
-    `cgprot.files.topology.choose_atoms`; of those of an mmCIF the first.
+    `cgprot.files.topology.choose_atoms`.
 
     Raises
     ------
@@ -52,55 +65,76 @@ def _is_pdb(path: Path) -> bool:
 def _read_pdb(path: Path) -> tuple[PDBFixer, ResidueNames]:
     lines = path.read_text().splitlines(keepends=True)
     first_model = next((n for n, line in enumerate(lines) if line.startswith("ENDMDL")), len(lines))
-    second = _second_locations(lines[:first_model])
+    sites = {
+        n: _Site(line[21:27], line[16:17].strip(), _occupancy(line[54:60]))
+        for n, line in enumerate(lines[:first_model])
+        if line.startswith(_ATOMS)
+    }
+    _tell_left_out(path, sites, sum(line.startswith("MODEL ") for line in lines))
+    second = _second_locations(sites)
     kept = "".join(line for number, line in enumerate(lines) if number not in second)
     fixer = PDBFixer(pdbfile=StringIO(kept))
     # OpenMM's topology reads HIP, ASH and their like as HIS, ASP.
     chains = PdbStructure(StringIO(kept)).models[0].iter_chains()
     residues = [(chain.chain_id, residue) for chain in chains for residue in chain.iter_residues()]
-    _tell_alternatives(path, lines)
     return fixer, {(chain, f"{r.number}{r.insertion_code.strip()}"): r.get_name() for chain, r in residues}
 
 
-def _second_locations(lines: list[str]) -> set[int]:
-    """Numbers of the lines of atoms that stay out; an atom that only another location has is one of them."""
-    located = [n for n, line in enumerate(lines) if line.startswith(_ATOMS) and line[16:17].strip()]
-    occupancy: dict[str, dict[str, list[float]]] = {}
-    for n in located:
-        place, location = lines[n][21:27], lines[n][16]
-        occupancy.setdefault(place, {}).setdefault(location, []).append(_occupancy(lines[n]))
-    best = {place: max(found, key=lambda each: np.mean(found[each])) for place, found in occupancy.items()}
-    return {n for n in located if lines[n][16] != best[lines[n][21:27]]}
-
-
-def _occupancy(line: str) -> float:
-    try:
-        return float(line[54:60])
-    except ValueError:  # blank or stars
-        return 1.0
-
-
-def _tell_alternatives(path: Path, lines: list[str]) -> None:
-    models = sum(line.startswith("MODEL ") for line in lines)
-    locations = {line[16:17] for line in lines if line.startswith(_ATOMS)} - {" "}
-    if models > 1:
-        print(f"{path}: the first of {models} models taken", file=sys.stderr)
-    if len(locations) > 1:
-        names = ", ".join(sorted(locations))
-        print(f"{path}: of alternate locations {names} that of the highest occupancy taken", file=sys.stderr)
-
-
 def _read_mmcif(path: Path) -> tuple[PDBFixer, ResidueNames]:
-    fixer = PDBFixer(filename=str(path))
     blocks: list = []
     with open(path) as stream:
         PdbxReader(stream).read(blocks)
     table = blocks[0].getObj("atom_site")
-    column = {name: table.getAttributeIndex(name) for name in table.getAttributeList()}
+    models = _column(table, "pdbx_PDB_model_num")
     chain, number, name = (
-        column.get(f"auth_{key}", column.get(f"label_{key}")) for key in ("asym_id", "seq_id", "comp_id")
+        _column(table, f"auth_{key}", f"label_{key}") for key in ("asym_id", "seq_id", "comp_id")
     )
-    return fixer, {(row[chain], row[number]): row[name] for row in table.getRowList()}
+    places = zip(chain, number, _column(table, "pdbx_PDB_ins_code"), strict=True)
+    shares = [_occupancy(word) for word in _column(table, "occupancy")]
+    every = map(_Site, places, _column(table, "label_alt_id"), shares)
+    sites = {n: site for n, site in enumerate(every) if models[n] == models[0]}
+    _tell_left_out(path, sites, len(set(models)))
+    second = _second_locations(sites)
+    table.setRowList([row for n, row in enumerate(table.getRowList()) if n in sites and n not in second])
+    kept = StringIO()
+    PdbxWriter(kept).write(blocks)
+    kept.seek(0)
+    return PDBFixer(pdbxfile=kept), dict(zip(zip(chain, number, strict=True), name, strict=True))
+
+
+def _column(table: DataCategory, *names: str) -> list[str]:
+    """Of the first of these columns that there is, the words of all rows; "" where nothing is said."""
+    there = [name for name in names if table.hasAttribute(name)]
+    if not there:
+        return [""] * table.getRowCount()
+    index = table.getAttributeIndex(there[0])
+    return ["" if row[index] in _UNSAID else row[index] for row in table.getRowList()]
+
+
+def _second_locations(sites: dict[int, _Site]) -> set[int]:
+    """Of the atoms, those that stay out; one that only another location has is one of them."""
+    located = {n: site for n, site in sites.items() if site.location}
+    occupancy: dict[Hashable, dict[str, list[float]]] = {}
+    for place, location, share in located.values():
+        occupancy.setdefault(place, {}).setdefault(location, []).append(share)
+    best = {place: max(found, key=lambda each: np.mean(found[each])) for place, found in occupancy.items()}
+    return {n for n, site in located.items() if site.location != best[site.place]}
+
+
+def _occupancy(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:  # blank or stars
+        return 1.0
+
+
+def _tell_left_out(path: Path, sites: dict[int, _Site], models: int) -> None:
+    if models > 1:
+        print(f"{path}: the first of {models} models taken", file=sys.stderr)
+    locations = {site.location for site in sites.values()} - {""}
+    if len(locations) > 1:
+        names = ", ".join(sorted(locations))
+        print(f"{path}: of alternate locations {names} that of the highest occupancy taken", file=sys.stderr)
 
 
 def _torn_line(path: Path) -> str:

@@ -1,5 +1,7 @@
 """Structures: what is there stays, what is missing is added, what is unknown is refused."""
 
+from pathlib import Path
+
 import MDAnalysis
 import numpy as np
 import pytest
@@ -131,6 +133,24 @@ def test_the_location_of_the_highest_occupancy_is_taken_as_map_takes_it(examples
     number = topology_of(load_structure(path).topology).residue_id
     np.testing.assert_allclose(moved[:, 0], np.where(number == 2, 0.3, 0.0), atol=1e-6)
     np.testing.assert_allclose(next(iter(AtomSource(path, []))).positions, found, atol=1e-3)
+    same = load_structure(as_mmcif(written, tmp_path / "located.cif")).positions
+    np.testing.assert_array_equal(same, found)
+
+
+def as_mmcif(lines: list[str], path: Path) -> Path:
+    """Atoms of a PDB in two models; PDBx writers of crystallographers name the columns so."""
+    columns = "group_PDB id type_symbol label_atom_id label_alt_id label_comp_id label_asym_id label_seq_id"
+    columns += " pdbx_PDB_ins_code Cartn_x Cartn_y Cartn_z occupancy"
+    columns += " auth_seq_id auth_comp_id auth_asym_id auth_atom_id pdbx_PDB_model_num"
+    rows = [
+        f"ATOM {line[6:11]} {line[76:78]} {line[12:16]} {line[16].strip() or '.'} {line[17:20]} A"
+        f" {line[22:26]} ? {line[30:54]} {line[54:60]} {line[22:26]} {line[17:20]} A {line[12:16]} {model}"
+        for model in (1, 2)
+        for line in lines
+    ]
+    heads = [f"_atom_site.{column}" for column in columns.split()]
+    path.write_text("\n".join(["data_located", "loop_", *heads, *rows, "#\n"]))
+    return path
 
 
 @pytest.mark.parametrize("share", ["  0.60", "******", "      "])
