@@ -1,5 +1,7 @@
 """A structure made ready for the force field: complete, and at its nearest minimum."""
 
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +23,7 @@ def prepared(structure: Structure, implicit: Implicit, platform: str) -> Structu
     Raises
     ------
     InputError
-        if the force field does not know a residue, the energy has no minimum near, or a chain is threaded
-            through a ring
+        if the force field does not know a residue, or `minimised` refuses the structure
     """
     system = create_system(structure.topology, implicit, constrain_hydrogens=True)
     return Structure(structure.topology, minimised(structure, system, platform))
@@ -34,7 +35,8 @@ def minimised(structure: Structure, system: openmm.System, platform: str) -> np.
     Raises
     ------
     InputError
-        if there is none, or a bond cannot come to its length there: a chain is threaded through a ring
+        if there is none, a bond cannot come to its length there as a chain is threaded through a ring, or a
+        stereocentre turns into its mirror image on the way
     """
     context = single_thread_context(system, openmm.VerletIntegrator(0.001), platform)
     context.setPositions(as_quantity(structure.positions))
@@ -47,6 +49,7 @@ def minimised(structure: Structure, system: openmm.System, platform: str) -> np.
         raise InputError("the structure cannot be minimised: separate atoms that lie together")
     minimum = positions.value_in_unit(unit.nanometer) * ANGSTROM_PER_NM
     _refuse_threaded(structure.topology, minimum)
+    _refuse_inverted(structure.topology, structure.positions, minimum)
     return minimum
 
 
@@ -60,6 +63,30 @@ def _refuse_threaded(topology: app.Topology, positions: np.ndarray) -> None:
                 f"bond {who} in chain {first.residue.chain.id} stays {length:.2f} Å long when minimised: "
                 "something is threaded through a ring there, pull it out"
             )
+
+
+def _refuse_inverted(topology: app.Topology, before: np.ndarray, after: np.ndarray) -> None:
+    """A hydrogen on the wrong side of its carbon, or a clash, makes a D residue of an L one."""
+    for centre, arms in _stereocentres(topology):
+        volumes = [np.linalg.det(found[arms] - found[centre.index]) for found in (before, after)]
+        if volumes[0] * volumes[1] < 0:
+            who = f"{centre.name} of {centre.residue.name} {centre.residue.id}"
+            raise InputError(
+                f"{who} in chain {centre.residue.chain.id} turns into its mirror image when minimised: mend "
+                "that residue; hydrogens that are not in the file are built anew"
+            )
+
+
+def _stereocentres(topology: app.Topology) -> Iterator[tuple[app.topology.Atom, list[int]]]:
+    """Every carbon with one hydrogen and three other neighbours, and the numbers of these."""
+    neighbours = defaultdict(list)
+    for first, second in topology.bonds():
+        neighbours[first].append(second)
+        neighbours[second].append(first)
+    for atom, around in neighbours.items():
+        heavy = [other.index for other in around if other.element is not app.element.hydrogen]
+        if atom.element is app.element.carbon and len(around) == 4 and len(heavy) == 3:
+            yield atom, heavy
 
 
 def write_structure(path: Path, structure: Structure) -> None:

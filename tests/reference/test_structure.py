@@ -6,16 +6,13 @@ import MDAnalysis
 import numpy as np
 import pytest
 from openmm import app
-from scipy.spatial.distance import pdist, squareform
 
 from cgprot.analyse.dihedrals import peptide_bonds
 from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.universe import AtomSource, open_universe
 from cgprot.mapping.build import build_system
 from cgprot.mapping.rules import load_rules
-from cgprot.reference import peptide
 from cgprot.reference.peptide import as_quantity, build_peptide, residue_names
-from cgprot.reference.prepare import prepared
 from cgprot.reference.structure import load_structure, structure_from_sequence, topology_of
 from cgprot.simulate.box import multiplied, n_chains
 
@@ -313,9 +310,9 @@ def dihedral(a, b, c, d) -> float:
 
 
 def test_peptide_has_the_geometry_it_promises():
-    built = build_peptide("ALA-PRO-TRP-LYS")
+    peptide = build_peptide("ALA-PRO-TRP-LYS")
     atoms = {
-        (a.residue.index, a.name): x for a, x in zip(built.topology.atoms(), built.positions, strict=True)
+        (a.residue.index, a.name): x for a, x in zip(peptide.topology.atoms(), peptide.positions, strict=True)
     }
     for i in range(3):
         n, ca, c = (atoms[i, name] for name in ("N", "CA", "C"))
@@ -326,27 +323,6 @@ def test_peptide_has_the_geometry_it_promises():
         assert np.linalg.norm(c - n2) == pytest.approx(1.336)
         volume = np.cross(n - ca, c - ca) @ (atoms[i, "CB"] - ca)
         assert volume > 2  # L; a mirror image has it negative
-
-
-@pytest.mark.parametrize("sequence", ["TRP-GLY-HIP", "ACE-ALA-GLU-ASP-TYR-NME"])
-def test_side_chains_of_a_peptide_stand_apart(sequence):
-    # As the templates stand, atoms are 0.5 and 0.9 Å apart: linked rings, hydrogens that have no place.
-    built = build_peptide(sequence)
-    distances = squareform(pdist(built.positions))
-    bonded = np.zeros_like(distances, dtype=bool)
-    for first, second in built.topology.bonds():
-        bonded[first.index, second.index] = bonded[second.index, first.index] = True
-    assert distances[~bonded & ~np.eye(len(bonded), dtype=bool)].min() > 2.1  # Å, O-C-O
-    assert (np.abs(distances[bonded] - 1.4) < 0.2).all()
-    assert np.isfinite(structure_from_sequence(sequence).positions).all()
-
-
-def test_linked_rings_are_refused(monkeypatch):
-    # Indole and imidazole as their templates stand; 400 ps at 500 K do not part them.
-    monkeypatch.setattr(peptide, "_apart", lambda topology, positions: positions)
-    structure = structure_from_sequence("TRP-GLY-HIP")
-    with pytest.raises(InputError, match=r"bond .* in chain A stays 2.\d\d Å long .* through a ring"):
-        prepared(structure, "obc2", "Reference")
 
 
 @pytest.mark.parametrize(
