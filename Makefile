@@ -12,7 +12,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	rm -rf demo
-	$(BIN)/cgprot simulate examples/chignolin.pdb --model heavy-0.6-small -o demo/run \
+	$(BIN)/cgprot simulate examples/chignolin.pdb --model heavy-0.7-small -o demo/run \
 	    --temperature 300 --replicas 4 --time-ps 30 --timestep-fs 2 --output-every-ps 0.25 --seed 7
 	$(BIN)/cgprot analyse demo/run --reference examples/chignolin_300K.h5 -o demo/report
 	@echo "Open demo/report/report.html"

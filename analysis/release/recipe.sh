@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes trained/heavy-0.6-small and heavy-0.6-base again: data, stages of training, frames that a model reaches.
-# A finished step is skipped, a training or a refinement that was ended on its way goes on. About eight hours of a
-# core for the data, four for the stages that reach frames, eight for the small model, two more for base.
+# Makes trained/heavy-0.7-small and heavy-0.7-base again: data, stages of training, frames that a model reaches.
+# A finished step is skipped, a training or a refinement that was ended on its way goes on. About nine hours of a
+# core for the data, four for the stages that reach frames, nine for the small model, three more for base.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
 # STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
-# The systems are those the shipped weights saw (shipped.txt, for the last stages more.txt); SYSTEMS=systems.txt
+# The systems are those the shipped weights saw (shipped.txt, then more.txt and backbone.txt); SYSTEMS=systems.txt
 # recipe.sh ... takes all rows instead. Their stages before the last learnt from labels at the temperatures of the
 # frames, and knew no chains of two residues; which files each saw is in trained/*/data_*.csv.
 # How good the weights are: analysis/validation.
@@ -92,10 +92,16 @@ done <"$here/reached-4.txt"
 # Made only now, so that the pools of the stages before do not hold them.
 SYSTEMS="$here/more.txt" "$here/data.sh" data "$structures" "${3:-1}"
 # The last stages learn from part of the systems.
-seen() { awk -F, '$3 == "sampled" { print "+" $1 }' "$here/../../trained/heavy-0.6-small/data_$1.csv"; }
+seen() { awk -F, '$3 == "sampled" { print "+" $1 }' "$here/../../trained/heavy-0.7-small/data_$1.csv"; }
 for stage in own more; do
     pool "systems_$stage.h5" --thermal --fragments $(seen "$stage")
     done_or_goes_on "$stage" train "$stage.toml"
 done
 # The larger network: every channel of the small one twice, and on with its data.
 done_or_goes_on base train base.toml
+# Both on with all peptides, and with every residue alone for as long as its basins take.
+SYSTEMS="$here/backbone.txt" "$here/data.sh" data "$structures" "${3:-1}"
+pool systems_backbone.h5 --thermal --fragments $(seen backbone)
+for stage in backbone base-backbone; do
+    done_or_goes_on "$stage" train "$stage.toml"
+done

@@ -59,10 +59,10 @@ def test_first_weights_may_be_those_of_a_shipped_model(path, monkeypatch):
     own = path.parent / "heavy-demo"
     own.mkdir()
     assert load_config(path).train.start == own
-    (path.parent / "heavy-0.6-small").mkdir()
+    (path.parent / "heavy-0.7-small").mkdir()
     monkeypatch.chdir(own)
-    path.write_text(TEXT + 'start = "heavy-0.6-small"\n')
-    assert load_config(path).train.start == path.parent / "heavy-0.6-small"
+    path.write_text(TEXT + 'start = "heavy-0.7-small"\n')
+    assert load_config(path).train.start == path.parent / "heavy-0.7-small"
     path.write_text(TEXT + 'start = ""\n')
     assert load_config(path).train.start == path.parent
 
