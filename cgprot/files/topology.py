@@ -11,6 +11,7 @@ from MDAnalysis.lib.distances import self_capped_distance
 
 from cgprot.beads import ATOMIC_MASS, Topology
 from cgprot.errors import InputError
+from cgprot.files.alternates import is_second_location
 
 # Residue names of water, ions and what crystals are grown in.
 SOLVENT = tuple(
@@ -33,26 +34,15 @@ def choose_atoms(atoms: MDAnalysis.AtomGroup) -> tuple[MDAnalysis.AtomGroup, Cou
     atoms, and how many were left out, by reason
     """
     solvent = np.isin(atoms.resnames, SOLVENT)
-    second = ~solvent & _is_second_location(atoms)
+    second = ~solvent & _at_second_location(atoms)
     left_out = Counter({"solvent and ion": int(solvent.sum()), "alternate location": int(second.sum())})
     return atoms[~solvent & ~second], left_out
 
 
-def _is_second_location(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
-    second = np.zeros(len(atoms), dtype=bool)
-    location = np.array([name.strip() for name in getattr(atoms, "altLocs", [""] * len(atoms))])
-    if not (location != "").any():
-        return second
+def _at_second_location(atoms: MDAnalysis.AtomGroup) -> np.ndarray:
+    location = [name.strip() for name in getattr(atoms, "altLocs", [""] * len(atoms))]
     occupancy = np.asarray(getattr(atoms, "occupancies", np.ones(len(atoms))))
-    places = _places(atoms)
-    for place in np.unique(places[location != ""]):
-        members = np.flatnonzero((places == place) & (location != ""))
-        names = list(dict.fromkeys(location[members]))
-        mean = [occupancy[members[location[members] == name]].mean() for name in names]
-        best = names[int(np.argmax(mean))]
-        # An atom that only another location has stays out too: half of a side chain is none.
-        second[members[location[members] != best]] = True
-    return second
+    return is_second_location(_places(atoms), location, occupancy)
 
 
 def _places(atoms: MDAnalysis.AtomGroup) -> np.ndarray:

@@ -15,6 +15,7 @@ from pdbfixer import PDBFixer
 from pdbfixer.pdbfixer import _guessFileFormat
 
 from cgprot.errors import InputError, StorageError
+from cgprot.files.alternates import is_second_location
 from cgprot.files.universe import names_atoms
 
 ResidueNames = dict[tuple[str, str], str]  # by chain and residue number, as written
@@ -34,7 +35,7 @@ def read_structure_file(path: Path) -> tuple[PDBFixer, ResidueNames]:
     """All atoms of the first model; which models and alternate locations stay out is told on stderr.
 
     Of a residue's alternate locations the one of the highest occupancy stays, the first among equals, as in
-    `cgprot.files.topology.choose_atoms`.
+    `cgprot map`.
 
     Raises
     ------
@@ -112,13 +113,12 @@ def _column(table: DataCategory, *names: str) -> list[str]:
 
 
 def _second_locations(sites: dict[int, _Site]) -> set[int]:
-    """Of the atoms, those that stay out; one that only another location has is one of them."""
-    located = {n: site for n, site in sites.items() if site.location}
-    occupancy: dict[Hashable, dict[str, list[float]]] = {}
-    for place, location, share in located.values():
-        occupancy.setdefault(place, {}).setdefault(location, []).append(share)
-    best = {place: max(found, key=lambda each: np.mean(found[each])) for place, found in occupancy.items()}
-    return {n for n, site in located.items() if site.location != best[site.place]}
+    """Of the atoms, by their rows, those that stay out."""
+    places = {site.place: index for index, site in enumerate(sites.values())}
+    residue = np.array([places[site.place] for site in sites.values()], dtype=int)
+    occupancy = np.array([site.occupancy for site in sites.values()])
+    second = is_second_location(residue, [site.location for site in sites.values()], occupancy)
+    return set(np.array(list(sites), dtype=int)[second].tolist())
 
 
 def _occupancy(word: str) -> float:
