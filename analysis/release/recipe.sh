@@ -3,7 +3,7 @@
 # A finished step is skipped, a training or a refinement that was ended on its way goes on. About nine hours of a
 # core for the data, four for the stages that reach frames, nine for the small model, three more for base.
 # usage: recipe.sh FOLDER STRUCTURES [WORKERS]
-# STRUCTURES holds <id>.pdb and index.csv (id,split,residues,...,ss_bonds,...); only rows marked train are used.
+# STRUCTURES holds <id>.pdb and index.csv (see README.md); only rows marked train are used.
 # The systems are those the shipped weights saw (shipped.txt, then more.txt and backbone.txt); SYSTEMS=systems.txt
 # recipe.sh ... takes all rows instead. Their stages before the last learnt from labels at the temperatures of the
 # frames, and knew no chains of two residues; which files each saw is in trained/*/data_*.csv.
