@@ -101,17 +101,22 @@ def peak_memory(name: str, options: argparse.Namespace, answer) -> None:
     small = build_graph(laid_out(4), np.ones(4, int), options.cutoff)
     side = SIDES[name](make_potential(options), options.tables)
     side.step(small.to(options.device), labels[:4])
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of loading and compiling, is forgotten
-    before = memory_status("VmRSS")
+    # The peak so far, of loading and compiling, is forgotten.
+    if options.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before, peak = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated
+    else:
+        Path("/proc/self/clear_refs").write_text("5")
+        before, peak = memory_status("VmRSS"), lambda: memory_status("VmHWM")
     for _ in range(3):
         side.step(graph, labels)
-    answer.put((memory_status("VmHWM") - before) / 1024)
+    answer.put((peak() - before) / 2**20)
 
 
 def memory_status(name: str) -> int:
-    """A line of Linux's /proc/self/status [KiB]."""
+    """A line of Linux's /proc/self/status [bytes]."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def laid_out(n_beads: int) -> np.ndarray:
@@ -198,12 +203,15 @@ def main() -> None:
         "--tables",
         type=lambda text: int(text) or None,
         default=1024,
-        help="intervals of the tables of our edge networks; 0: the networks themselves",
+        help="intervals of the tables of our edge networks; 0, and on a GPU: the networks themselves",
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--device", default="cpu")
-    run(parser.parse_args())
+    options = parser.parse_args()
+    if options.device == "cuda":  # as cgprot.train has it there
+        options.tables = None
+    run(options)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def matrix_product_in_full(X: Tensor, Y: Tensor) -> Tensor:
 
 def scale_parts_in_full(scale: Tensor, X: Tensor) -> Tensor:
     """`scale_parts` as written; for other devices, and for tests."""
-    return scale[:, PARTS] * X
+    # By slices: a tuple of numbers would be sent to the device as an index, each time.
+    return torch.cat([scale[:, n, None] * X[:, part] for n, part in enumerate((I, A, S))], dim=1)
 
 
 def dot_parts_in_full(X: Tensor, Y: Tensor) -> Tensor:

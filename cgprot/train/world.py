@@ -84,14 +84,18 @@ class World:
         return int(tensor)
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Replace every gradient by its sum over all processes; one that is missing counts as zero."""
+        """Replace every gradient by its sum over all processes; one that is missing counts as zero.
+
+        The sum is made on the processors, of GPUs' gradients too: a few MB, and who waits for a process that
+        has died is told, which NCCL would not do.
+        """
         if self.size == 1:
             return
         learned = list(parameters)
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
-        flat = torch.cat([part.reshape(-1) for part in parts])
+        flat = torch.cat([part.reshape(-1) for part in parts]).cpu()
         self._wait(lambda: distributed.all_reduce(flat))
-        summed = flat.split([parameter.numel() for parameter in learned])
+        summed = flat.to(self.device).split([parameter.numel() for parameter in learned])
         for parameter, gradient in zip(learned, summed, strict=True):
             parameter.grad = gradient.view_as(parameter)
 
@@ -117,21 +121,26 @@ def joined(device: str) -> Iterator[World]:
         if there is no such device
     """
     if not os.environ.keys() >= _SET_BY_TORCHRUN:
-        yield World(0, 1, choose_device(device, 0))
+        yield World(0, 1, choose_device(device))
         return
     rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    chosen = choose_device(device, local)
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
+    chosen = choose_device(device, local, int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+    distributed.init_process_group("gloo")
     try:
         yield World(rank, size, chosen)
     finally:
         distributed.destroy_process_group()
 
 
-def choose_device(device: str, local_rank: int) -> torch.device:
+def choose_device(device: str, local_rank: int = 0, n_local: int = 1) -> torch.device:
     """The device of a process; what "auto" chose is said on stderr.
 
     float32 stays float32: TF32 is switched off.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda", or "auto": CUDA if every process of this machine finds a device of its own
+    local_rank, n_local : this process among those of its machine, counted from 0, and how many there are
     """
     torch.set_float32_matmul_precision("highest")
     n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -140,7 +149,7 @@ def choose_device(device: str, local_rank: int) -> torch.device:
             f"train.device=cuda: {n_cuda} CUDA devices for process {local_rank}: set cpu, or start as many "
             "processes as there are devices"
         )
-    use_cuda = device == "cuda" or (device == "auto" and n_cuda > local_rank)
+    use_cuda = device == "cuda" or (device == "auto" and n_cuda >= n_local)
     chosen = torch.device("cuda", local_rank) if use_cuda else torch.device("cpu")
     if use_cuda:
         torch.cuda.set_device(chosen)

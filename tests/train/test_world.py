@@ -139,8 +139,15 @@ def test_devices_are_chosen_aloud_or_refused(monkeypatch, capsys):
         pass
     assert choose_device("auto", 0) == torch.device("cpu")
     assert capsys.readouterr().err == "cgprot train: device cpu\n"
-    assert choose_device("cpu", 0) == torch.device("cpu")
+    assert choose_device("cpu") == torch.device("cpu")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("n_local", "kind"), [(2, "cuda"), (3, "cpu")])
+def test_all_processes_of_a_machine_choose_the_same_kind_of_device(monkeypatch, n_local, kind):
+    for name, value in {"is_available": True, "device_count": 2, "set_device": None}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    assert [choose_device("auto", rank, n_local).type for rank in range(n_local)] == [kind] * n_local
 
 
 def test_float32_is_float32():
