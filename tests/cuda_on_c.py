@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import pytest
@@ -142,8 +143,43 @@ def _converted(kernel: str, parameter: Parameter, argument):
     return ctypes.c_void_p(argument.ctypes.data)
 
 
-class DeviceArray(np.ndarray):
-    """One of a device."""
+def _on_device(argument):
+    """What the kernel gets; an array that is none of the device would be read at an address of the host."""
+    assert isinstance(argument, DeviceArray | np.generic), f"{type(argument)} is none of the device"
+    return argument.host if isinstance(argument, DeviceArray) else argument
+
+
+class DeviceArray:
+    """One of a device: as CuPy's, it becomes one of NumPy by `get` alone."""
+
+    def __init__(self, host: np.ndarray) -> None:
+        self.host = host
+        self.dtype, self.shape, self.ndim, self.flags = host.dtype, host.shape, host.ndim, host.flags
+        self.data = SimpleNamespace(ptr=host.ctypes.data)
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __getitem__(self, key) -> "DeviceArray":
+        return DeviceArray(self.host[key])
+
+    def __setitem__(self, key, value) -> None:
+        self.host[key] = value.host if isinstance(value, DeviceArray) else value
+
+    def __array__(self, *_arguments, **_settings) -> NoReturn:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+    def __dlpack__(self, **settings):
+        return self.host.__dlpack__(**settings)
+
+    def __dlpack_device__(self):
+        return self.host.__dlpack_device__()
+
+    def fill(self, value) -> None:
+        self.host.fill(value)
+
+    def get(self) -> np.ndarray:
+        return self.host.copy()
 
 
 class Device:
@@ -152,21 +188,23 @@ class Device:
     def __init__(self) -> None:
         self._buffers: list[np.ndarray] = []
 
-    def empty(self, shape, dtype=np.float64) -> np.ndarray:
+    def empty(self, shape, dtype=np.float64) -> DeviceArray:
         n_bytes = int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
         buffer = np.full(n_bytes + 2 * _GUARD, 0xFF, dtype=np.uint8)  # a NaN, or -1
         self._buffers.append(buffer)
-        return buffer[_GUARD : _GUARD + n_bytes].view(dtype).reshape(shape).view(DeviceArray)
+        return DeviceArray(buffer[_GUARD : _GUARD + n_bytes].view(dtype).reshape(shape))
 
-    def zeros(self, shape, dtype=np.float64) -> np.ndarray:
+    def zeros(self, shape, dtype=np.float64) -> DeviceArray:
         array = self.empty(shape, dtype)
-        array[...] = 0
+        array.fill(0)
         return array
 
-    def asarray(self, array) -> np.ndarray:
+    def asarray(self, array) -> DeviceArray:
+        if isinstance(array, DeviceArray):
+            return array
         array = np.asarray(array)
         copy = self.empty(array.shape, array.dtype)
-        copy[...] = array
+        copy.host[...] = array
         return copy
 
     def check(self) -> None:
@@ -174,6 +212,35 @@ class Device:
         for buffer in self._buffers:
             assert (buffer[:_GUARD] == 0xFF).all()
             assert (buffer[-_GUARD:] == 0xFF).all()
+
+
+class Stream:
+    """The one there is; what is launched while it captures runs at the replays of the graph alone."""
+
+    def __init__(self) -> None:
+        self._captured: list[Callable[[], object]] | None = None
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        pass
+
+    def do(self, action: Callable[[], object]) -> None:
+        if self._captured is None:
+            action()
+        else:
+            self._captured.append(action)
+
+    def begin_capture(self) -> None:
+        self._captured = []
+
+    def end_capture(self) -> SimpleNamespace:
+        actions, self._captured = self._captured, None
+        return SimpleNamespace(launch=lambda stream: [action() for action in actions])
 
 
 def cupy_on_c(source: str | None = None, order: int = 0) -> SimpleNamespace:
@@ -188,30 +255,47 @@ def cupy_on_c(source: str | None = None, order: int = 0) -> SimpleNamespace:
     -------
     with `kernels`, the options of what was compiled, `launches`, what was launched, and `device`
     """
-    device, kernels, launches = Device(), [], []
+    device, kernels, launches, stream = Device(), [], [], Stream()
 
     class RawModule:
         def __init__(self, code, options):
             kernels.append(options)
             self._library = compiled(source or code, options, strict=source is None)
 
+        def compile(self):
+            pass
+
         def get_function(self, name):
             def launch(blocks, threads, arguments):
                 launches.append((name, blocks, threads))
+                stream.do(lambda: run(blocks, threads, tuple(map(_on_device, arguments))))
+
+            def run(blocks, threads, arguments):
                 self._library.order_threads(order)
                 self._library.call(name, blocks, threads, arguments)
 
+            launch.max_threads_per_block = 1024
             return launch
 
     return SimpleNamespace(
         ndarray=DeviceArray,
         asarray=device.asarray,
-        asnumpy=np.array,
+        asnumpy=DeviceArray.get,
         empty=device.empty,
         zeros=device.zeros,
         empty_like=lambda array: device.empty(array.shape, array.dtype),
-        from_dlpack=np.from_dlpack,
-        cuda=SimpleNamespace(is_available=lambda: True),
+        from_dlpack=lambda array: DeviceArray(np.from_dlpack(array)),
+        __version__="of C",
+        cuda=SimpleNamespace(
+            runtime=SimpleNamespace(
+                getDeviceCount=lambda: 1,
+                getDeviceProperties=lambda number: {"name": b"processor", "major": 0, "minor": number},
+            ),
+            nvrtc=SimpleNamespace(getVersion=lambda: (0, 0)),
+            memory=SimpleNamespace(OutOfMemoryError=MemoryError),
+            Device=lambda number=0: SimpleNamespace(id=number, use=lambda: None, synchronize=lambda: None),
+            Stream=lambda non_blocking: stream,
+        ),
         RawModule=RawModule,
         kernels=kernels,
         launches=launches,

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from cgprot.engine.cells import cells_of
+from cgprot.engine.device import compiled, import_cupy, memory_for
 from cgprot.engine.grid import SOFT
 from cgprot.engine.inputs import check_shape, coincident, not_finite, product_factors, type_numbers
 from cgprot.engine.launches import MOST_THREADS, Launch, Launches
 from cgprot.engine.network import Network, lay_out
 from cgprot.engine.tables import CompressedPotential
-from cgprot.errors import InputError, UsageError
+from cgprot.errors import InputError
 from cgprot.model.potential import ModelConfig
 
 SOURCES = [
@@ -41,23 +42,6 @@ def source() -> str:
 def compile_options(dtype: type) -> tuple[str, ...]:
     """What the kernels are told when they are compiled."""
     return (f"-DREAL={_C_TYPES[np.dtype(dtype)]}", f"-DSOFT={SOFT}")
-
-
-def import_cupy() -> Any:
-    """CuPy, if there is a GPU that it can use.
-
-    Raises
-    ------
-    UsageError
-        if there is not
-    """
-    try:
-        import cupy
-    except ImportError:
-        raise UsageError("device cuda needs CuPy: install cgprot[cuda13] or cgprot[cuda12], or use the cpu")
-    if not cupy.cuda.is_available():
-        raise UsageError("device cuda: CuPy sees no GPU: look at cgprot doctor, or use the cpu")
-    return cupy
 
 
 class CudaEngine:
@@ -97,17 +81,17 @@ class CudaEngine:
         type_number = type_numbers(self.config, bead_type)
         factor = product_factors(self.config, self.n_beads, charge)
         self.cells = cells_of(self.n_beads, self.config.cutoff, box)
-        self._cupy = import_cupy()
-        module = self._cupy.RawModule(code=source(), options=compile_options(dtype))
-        self._function = module.get_function
+        self.cupy = import_cupy()
+        self._function = compiled(self.cupy, source(), compile_options(dtype)).get_function
         self._dtype = dtype
         net = lay_out(compressed.weights, self.config.cutoff, dtype)
-        self._net = Network(*map(self._cupy.asarray, net))
-        self._arrays = {
-            **self._new(feature_shapes(self.config, net, n_replicas * self.n_beads), dtype),
-            **self._bead_arrays(type_number.astype(np.int32), factor.astype(dtype)),
-        }
-        self._make_room(room)
+        with memory_for(self.cupy, f"{n_replicas} replicas of {self.n_beads} beads"):
+            self._net = Network(*map(self.cupy.asarray, net))
+            self._arrays = {
+                **self._new(feature_shapes(self.config, net, n_replicas * self.n_beads), dtype),
+                **self._bead_arrays(type_number.astype(np.int32), factor.astype(dtype)),
+            }
+            self._make_room(room)
 
     def __call__(self, positions: Any) -> tuple[Any, Any]:
         """(n_replicas, n_beads, 3) [Å] -> energies (n_replicas,) [kcal/mol], forces [kcal/mol/Å], float64.
@@ -123,12 +107,14 @@ class CudaEngine:
         result = self.launch(positions)
         while not self.settle():
             result = self.launch(positions)
-        if isinstance(positions, self._cupy.ndarray):
+        if isinstance(positions, self.cupy.ndarray):
             return result
-        return self._cupy.asnumpy(result[0]), self._cupy.asnumpy(result[1])
+        return self.cupy.asnumpy(result[0]), self.cupy.asnumpy(result[1])
 
     def launch(self, positions: Any) -> tuple[Any, Any]:
         """As a call, but without waiting for it or looking at it: `settle` tells whether it went well.
+
+        Positions that lie in `array("positions")` already are not copied.
 
         Returns
         -------
@@ -136,9 +122,9 @@ class CudaEngine:
         """
         check_shape(positions.shape, self.n_replicas, self.n_beads)
         target = self._arrays["positions"]
-        target[...] = (
-            positions if isinstance(positions, self._cupy.ndarray) else self._cupy.asarray(positions)
-        )
+        on_device = isinstance(positions, self.cupy.ndarray)
+        if positions is not target:
+            target[...] = positions if on_device else self.cupy.asarray(positions)
         for function, launch in self._steps:
             function(launch.blocks, launch.threads, launch.arguments)
         return self._arrays["energy"], self._arrays["forces"]
@@ -154,19 +140,29 @@ class CudaEngine:
         Raises
         ------
         InputError
-            if a position was not finite, or two beads coincided
+            if a position was not finite, two beads coincided, or there is no memory for more room, which is
+            then as it was
         """
-        problem = self._cupy.asnumpy(self._arrays["problem"])
+        problem = self.cupy.asnumpy(self._arrays["problem"])
         if (problem == _NO_PROBLEM).all():
             return True
-        self._arrays["problem"][...] = self._cupy.asarray(_NO_PROBLEM)
+        self._arrays["problem"][...] = self.cupy.asarray(_NO_PROBLEM)
         if problem[_NOT_FINITE] != _NONE:
             raise not_finite(*divmod(int(problem[_NOT_FINITE]), self.n_beads))
         if problem[_COINCIDENT] != _NONE:
             first, second = divmod(int(problem[_COINCIDENT]), 2**32)
             raise coincident(first // self.n_beads, first % self.n_beads, second % self.n_beads)
-        self._make_room(int(problem[_NEEDED]))
+        self._grow(int(problem[_NEEDED]))
         return False
+
+    def _grow(self, room: int) -> None:
+        before = self._room
+        try:
+            with memory_for(self.cupy, f"a bead with {room} neighbours"):
+                self._make_room(room)
+        except InputError:
+            self._make_room(before)
+            raise
 
     @property
     def room(self) -> int:
@@ -187,7 +183,7 @@ class CudaEngine:
         given = {"type": type_number, "factor": factor, "problem": _NO_PROBLEM, **cells._asdict()}
         n_heads = R * int(np.prod(cells.n_cells))
         return {
-            **{name: self._cupy.asarray(np.ascontiguousarray(array)) for name, array in given.items()},
+            **{name: self.cupy.asarray(np.ascontiguousarray(array)) for name, array in given.items()},
             **self._new({"positions": (R, N, 3), "forces": (R, N, 3), "energy": (R,)}, np.float64),
             **self._new({"bead_energy": (R * N,), "image": (R * N, 3)}, np.float64),
             **self._new(
@@ -199,8 +195,11 @@ class CudaEngine:
         """For so many edges of a bead, in multiples of 16."""
         self._room = room = -(-room // 16) * 16
         n = self.n_replicas * self.n_beads * room
-        for name in _EDGE_NUMBERS + _EDGE_REALS:
-            self._arrays.pop(name, None)  # the old and the new need not fit both
+        self._steps: list[
+            tuple[Any, Launch]
+        ] = []  # they hold the old arrays, which need not fit beside the new
+        for name in (*_EDGE_NUMBERS, *_EDGE_REALS, "found_vector"):
+            self._arrays.pop(name, None)
         self._arrays |= {
             **self._new(dict.fromkeys(_EDGE_NUMBERS, (n,)), np.int32),
             **self._new(
@@ -209,10 +208,19 @@ class CudaEngine:
             **self._new({"found_vector": (n, 3)}, np.float64),
         }
         launches = Launches(self.config, self._net, self._arrays, self.cells, self.n_replicas, room)
-        self._steps = [(self._function(launch.kernel), launch) for launch in launches.all]
+        self._steps = [(self._loaded(launch), launch) for launch in launches.all]
+
+    def _loaded(self, launch: Launch) -> Any:
+        function, n_threads = self._function(launch.kernel), int(np.prod(launch.threads))
+        if n_threads > function.max_threads_per_block:  # for want of registers
+            raise InputError(
+                f"{self.config.channels} channels: {launch.kernel} takes {function.max_threads_per_block} at "
+                f"most on this GPU, use the cpu"
+            )
+        return function
 
     def _new(self, shapes: dict[str, tuple[int, ...]], dtype: type) -> dict[str, Any]:
-        return {name: self._cupy.empty(shape, dtype) for name, shape in shapes.items()}
+        return {name: self.cupy.empty(shape, dtype) for name, shape in shapes.items()}
 
 
 def feature_shapes(config: ModelConfig, net: Network, n_total: int) -> dict[str, tuple[int, ...]]:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from cgprot.beads import BeadFrames, BeadSystem
+from cgprot.beads import BeadFrames, BeadSystem, Forces
 from cgprot.errors import InputError, UnstableError, UsageError
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.guard import Guard
-from cgprot.simulate.integrator import Integrator
-from cgprot.simulate.loop import Forces, Moment, with_forces
+from cgprot.simulate.integrator import Backend, Integrator
+from cgprot.simulate.loop import with_forces
 from cgprot.simulate.minimise import Minimum, minimise
-from cgprot.simulate.state import SimulationState
+from cgprot.simulate.state import Moment, SimulationState
 from cgprot.simulate.whole import refuse_broken_molecule
 
 _FARTHEST = 999.0  # Å
@@ -91,7 +91,7 @@ def _refuse_collapsed(system: BeadSystem, positions: np.ndarray) -> None:
         )
 
 
-def integrator_of(system: BeadSystem, config: SimulateConfig) -> Integrator:
+def integrator_of(system: BeadSystem, config: SimulateConfig, backend: Backend = "numba") -> Integrator:
     """The steps that a configuration asks for."""
     return Integrator(
         config.scheme,
@@ -101,6 +101,7 @@ def integrator_of(system: BeadSystem, config: SimulateConfig) -> Integrator:
         config.bath(0),
         config.seed,
         np.arange(config.replicas),
+        backend,
         n_threads=torch.get_num_threads(),
     )
 

@@ -16,7 +16,15 @@ from cgprot.model.checkpoint import available_models, check_mapping, model_path
 from cgprot.simulate.beginning import refuse_other_number
 from cgprot.simulate.box import cubic_cell, n_chains, place_copies, refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
-from cgprot.simulate.forces import Device, Engine, check_device, choose_forces, load, recorded_forces
+from cgprot.simulate.forces import (
+    Device,
+    Engine,
+    backend_of,
+    check_device,
+    choose_forces,
+    load,
+    recorded_forces,
+)
 from cgprot.simulate.restraints import RESTRAINTS_FILE, read_restraints, restrained, saved_restraints
 from cgprot.simulate.run import resume, simulate
 from cgprot.simulate.spread import is_first, share, together
@@ -39,6 +47,7 @@ class _Compressed(BaseModel):
     device: Device = "cpu"
     intervals: int
     soft: float | None = None
+    gpu: dict[str, str] | None = None
 
 
 class _Restraints(BaseModel):
@@ -137,7 +146,8 @@ def start_run(
             all_forces, text = restrained(all_forces, restraints), restraints.text()
             texts[RESTRAINTS_FILE] = text
             record["restraints"] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
-        simulate(start, all_forces, config, output, record, [*beginning.files, file], texts)
+        inputs, backend = [*beginning.files, file], backend_of(engine, device)
+        simulate(start, all_forces, config, output, record, inputs, texts, backend)
 
 
 def _say_if_mirrored(start: BeadFrames) -> None:
@@ -223,7 +233,7 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
     system = read_psf(folder / "system.psf")
     check_mapping(metadata, system)
     forces = recorded_forces(
-        run.engine.model_dump(),
+        run.engine.model_dump(exclude_none=True),
         potential,
         system.bead_type,
         system.charge,
@@ -236,7 +246,7 @@ def resume_run(folder: Path, time_ps: float | None) -> None:
             return
         if run.restraints is not None:
             all_forces = restrained(all_forces, saved_restraints(folder, run.restraints.sha256))
-        resume(folder, all_forces, time_ps)
+        resume(folder, all_forces, time_ps, backend_of(run.engine.name, run.engine.device))
 
 
 def _recorded(folder: Path) -> _Recorded:

@@ -17,13 +17,20 @@ def shared(array: Any, from_dlpack: Callable) -> Any:
     Raises
     ------
     InputError
-        if the array is not contiguous in C order, or a copy was made after all
+        if the array is not contiguous in C order, lies where the other library cannot reach it, or a copy was
+        made after all
     """
     if not _is_contiguous(array):
         raise InputError(
             f"array of shape {tuple(array.shape)} is not contiguous: kernels read it in C order, make it so"
         )
-    same = from_dlpack(array)
+    try:
+        same = from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError) as error:
+        told = str(error).splitlines()[0]
+        raise InputError(
+            f"array of shape {tuple(array.shape)} cannot cross ({told}): put it on the device of both"
+        )
     if address(same) != address(array):
         raise InputError(
             f"array of shape {tuple(array.shape)} was copied from {type(array).__module__} to "

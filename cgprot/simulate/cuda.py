@@ -1,12 +1,12 @@
 """The fused step on a GPU: step.cu by way of CuPy."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cgprot.errors import InputError, UsageError
+from cgprot.engine.device import compiled, import_cupy
+from cgprot.errors import InputError
 from cgprot.simulate.crossing import shared
 from cgprot.simulate.schemes import Coefficients
 from cgprot.units import ENERGY_TO_MASS_VELOCITY_SQUARED
@@ -36,15 +36,11 @@ class CudaStep:
     Raises
     ------
     UsageError
-        if CuPy is not installed
+        if there is no GPU, or no CuPy
     """
 
     def __init__(self, mass: np.ndarray, seed: np.ndarray, replicas: np.ndarray) -> None:
-        try:
-            import cupy
-        except ImportError:
-            raise UsageError("backend cuda needs CuPy: install cgprot[cuda13] or cgprot[cuda12]")
-        self._cupy = cupy
+        self._cupy = cupy = import_cupy()
         self._shape = (np.uint64(len(replicas)), np.uint64(len(mass)))
         self._blocks = -(-len(replicas) * len(mass) // _THREADS)
         self._mass, self._seed, self._replicas = (cupy.asarray(array) for array in (mass, seed, replicas))
@@ -62,12 +58,16 @@ class CudaStep:
         self._step.fill(step)
 
     def __call__(self, positions: Any, velocities: Any, forces: Any, step: int) -> tuple[Any, Any]:
-        """New cupy arrays; arguments of cupy or torch, which stay as they are."""
+        """New arrays, of numpy for numpy's, else of cupy; the arguments, torch's too, stay as they are."""
         self.set_step(step)
+        on_host = isinstance(positions, np.ndarray)
+        if on_host:
+            given = (np.ascontiguousarray(array) for array in (positions, velocities, forces))
+            positions, velocities, forces = map(self._cupy.asarray, given)
         positions, velocities = (self._crossed(array) for array in (positions, velocities))
         new = self._cupy.empty_like(positions), self._cupy.empty_like(velocities)
         self._launch(positions, velocities, forces, *new)
-        return new
+        return tuple(map(self._cupy.asnumpy, new)) if on_host else new
 
     def advance(self, positions: Any, velocities: Any, forces: Any) -> None:
         """In place, and without a word from the host: what a graph captures."""
@@ -77,17 +77,21 @@ class CudaStep:
     def _launch(
         self, positions: Any, velocities: Any, forces: Any, new_positions: Any, new_velocities: Any
     ) -> None:
-        forces = shared(forces, self._cupy.from_dlpack)
+        forces = self._shared(forces)
         kernel = self.kernel(str(forces.dtype))
         arrays = (positions, velocities, forces, new_positions, new_velocities, self._mass)
         address = (self._seed, self._replicas, self._step, self._blocks_done)
         kernel((self._blocks,), (_THREADS,), (*self._shape, *arrays, *self._coefficients, *address))
 
     def _crossed(self, array: Any) -> Any:
-        array = shared(array, self._cupy.from_dlpack)
+        array = self._shared(array)
         if array.dtype != np.float64:
             raise InputError(f"positions and velocities are {array.dtype}: the state is kept in float64")
         return array
+
+    def _shared(self, array: Any) -> Any:
+        own = isinstance(array, self._cupy.ndarray)
+        return shared(array, (lambda same: same) if own else self._cupy.from_dlpack)
 
     def kernel(self, dtype: str) -> Any:
         """The kernel for forces of a type, compiled at the first call."""
@@ -95,45 +99,6 @@ class CudaStep:
             if dtype not in _FORCE_TYPES:
                 raise InputError(f"forces are {dtype}: give {' or '.join(_FORCE_TYPES)}")
             options = compile_options(_FORCE_TYPES[dtype])
-            module = self._cupy.RawModule(code=SOURCE.read_text(), options=options)
+            module = compiled(self._cupy, SOURCE.read_text(), options)
             self._kernels[dtype] = module.get_function("advance")
         return self._kernels[dtype]
-
-
-def capture(step: CudaStep, forces: Callable, positions: Any, velocities: Any) -> tuple[Any, Any, Any]:
-    """A whole step, forces and integration, as one CUDA graph.
-
-    A replay takes `positions` and `velocities` one step on, in place, and leaves the energies and forces of
-    the new positions; the host waits for nothing. Set the number of the first step with `step.set_step`.
-
-    Parameters
-    ----------
-    forces : positions -> energies (n_replicas,), forces (n_replicas, n_beads, 3); tensors of the same device,
-        made without a word from the host
-    positions, velocities : (n_replicas, n_beads, 3) torch tensors, float64, on the device
-
-    Returns
-    -------
-    graph, energies, forces : `graph.replay()` is a step; the tensors are written by every replay
-    """
-    import torch
-
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):  # libraries make their workspaces at the first call
-        energy, force = (values.clone() for values in forces(positions))
-    torch.cuda.current_stream().wait_stream(aside)
-    step.kernel(str(force.dtype).removeprefix("torch."))
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph), _torch_stream(step):
-        step.advance(positions, velocities, force)
-        new_energy, new_force = forces(positions)
-        energy.copy_(new_energy)
-        force.copy_(new_force)
-    return graph, energy, force
-
-
-def _torch_stream(step: CudaStep) -> Any:
-    import torch
-
-    return step._cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream)

@@ -11,11 +11,13 @@ import torch
 from packaging.requirements import Requirement
 
 from cgprot.engine.cpu import engine_forces
+from cgprot.engine.device import compiled, gpu_record, import_cupy
 from cgprot.engine.tables import tabulate
 from cgprot.errors import CgprotError
 from cgprot.model.checkpoint import available_models, load_model
 from cgprot.reference.forcefield import openmm_platforms
 from cgprot.simulate.crossing import shared
+from cgprot.simulate.cuda import SOURCE, compile_options
 from cgprot.simulate.forces import TABLE_INTERVALS
 from cgprot.simulate.integrator import Integrator
 from cgprot.units import FS_PER_PS, PS_PER_NS, SECONDS_PER_DAY
@@ -67,21 +69,23 @@ def check_requirement(requirement: Requirement) -> Finding:
 
 
 def graphics_processor() -> Iterator[Finding]:
-    """The GPU that torch and CuPy see, and whether arrays cross between them without a copy."""
+    """The GPU as CuPy sees it, for simulations, and as torch does, for training; neither is needed."""
     yield crossing_finding("numpy and torch", np.zeros((1, 4, 3)), torch.from_dlpack)
+    try:
+        gpu = gpu_record()
+        compiled(import_cupy(), SOURCE.read_text(), compile_options("float"))
+    except CgprotError as error:
+        yield Finding("GPU, simulations", "none", f"{error}; simulations run on the processor")
+        gpu = {}
+    if gpu:
+        yield Finding("GPU, simulations", ", ".join(f"{name} {value}" for name, value in gpu.items()))
     if not torch.cuda.is_available():
-        mend = "for one, install a CUDA build of torch and cgprot[cuda13]; simulations run on the processor"
-        yield Finding("GPU", "none that torch can use", mend)
+        yield Finding(
+            "GPU, training", "none that torch can use", "install a CUDA build of torch, if there is one"
+        )
         return
     free, total = (n_bytes / _BYTES_PER_GIB for n_bytes in torch.cuda.mem_get_info())
-    yield Finding("GPU", f"{torch.cuda.get_device_name()}, {free:.1f} of {total:.1f} GiB free")
-    try:
-        import cupy
-    except ImportError:
-        yield Finding("CuPy", "missing", "pip install 'cgprot[cuda13]', or cuda12 for an older driver")
-        return
-    yield Finding("CuPy", cupy.__version__)
-    yield crossing_finding("CuPy and torch", cupy.zeros((1, 4, 3)), torch.from_dlpack)
+    yield Finding("GPU, training", f"{torch.cuda.get_device_name()}, {free:.1f} of {total:.1f} GiB free")
 
 
 def crossing_finding(what: str, array, from_dlpack) -> Finding:

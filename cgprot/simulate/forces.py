@@ -1,5 +1,6 @@
 """A network as the integrator sees it: a function of positions."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,8 @@ import torch
 from cgprot.beads import Forces
 from cgprot.engine.compress import check_compressible, compress, compress_to_single
 from cgprot.engine.cpu import CpuEngine
-from cgprot.engine.cuda import CudaEngine, import_cupy
+from cgprot.engine.cuda import CudaEngine
+from cgprot.engine.device import gpu_record, use_own_gpu
 from cgprot.engine.grid import SOFT
 from cgprot.engine.tables import (
     CompressedPotential,
@@ -23,6 +25,7 @@ from cgprot.errors import InputError, UsageError
 from cgprot.model.checkpoint import load_model, model_path
 from cgprot.model.graph import build_graph
 from cgprot.model.potential import Potential
+from cgprot.simulate.integrator import Backend
 
 Engine = Literal["compressed", "network"]
 Device = Literal["cpu", "cuda"]
@@ -77,11 +80,26 @@ def export_engine(
 
 
 def check_device(engine: Engine, device: Device) -> None:
-    """Raise UsageError if there is no such device for the engine."""
+    """Take this process's own GPU, where one is asked for; UsageError if there is none for the engine."""
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda" and engine == "compressed":
-        import_cupy()
-    elif device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda: torch sees no GPU: look at cgprot doctor, or use the cpu")
+        use_own_gpu(local_rank)
+    elif device == "cuda":
+        n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if local_rank >= n_gpus:
+            raise UsageError(
+                f"device cuda: torch sees no GPU for process {local_rank}, {n_gpus} in all: look at cgprot "
+                f"doctor, or use the cpu"
+            )
+        torch.cuda.set_device(local_rank)
+        # Sums in a fixed order: a resumed run goes on to the same bits. cuBLAS wants the variable for it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def backend_of(engine: Engine, device: Device) -> Backend:
+    """The integrator that goes with an engine."""
+    return "cuda" if (engine, device) == ("compressed", "cuda") else "numba"
 
 
 def choose_forces(
@@ -120,6 +138,8 @@ def choose_forces(
     if engine == "compressed":
         compressed = _compressed(model, bead_type, charge, start, box, device)
         record |= {"intervals": compressed.intervals, "soft": SOFT, "largest_errors": compressed.errors}
+        if device == "cuda":
+            record["gpu"] = gpu_record()
         if model.config.outputs:
             record["left_out"] = list(model.config.outputs)
         if model is compressed:
@@ -161,7 +181,7 @@ def recorded_forces(
 ) -> Forces:
     """The forces of the engine that `choose_forces` recorded, the same to the last bit on its device.
 
-    Where tables of another version were recorded, this is told to standard error.
+    Where tables of another version or another GPU were recorded, this is told to standard error.
     """
     device: Device = record.get("device", "cpu")
     check_device(record["name"], device)
@@ -172,8 +192,15 @@ def recorded_forces(
     if record.get("soft") != SOFT:
         told = "the tables are of another version than at the start, from here on forces differ a little"
         print(f"cgprot simulate: {told}", file=sys.stderr)
+    if "gpu" in record and record["gpu"] != gpu_record():
+        told = f"begun on {_gpu(record['gpu'])}, goes on on {_gpu(gpu_record())}"
+        print(f"cgprot simulate: {told}: from here on forces may differ in their last bits", file=sys.stderr)
     compressed = model if isinstance(model, CompressedPotential) else tabulate(model, record["intervals"])
     return _ENGINES[device](compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))
+
+
+def _gpu(record: dict[str, str]) -> str:
+    return f"{record['name']} (CuPy {record['cupy']}, NVRTC {record['nvrtc']})"
 
 
 def _as_recorded(charge: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from cgprot.errors import InputError, UsageError
 from cgprot.simulate.langevin import maxwell_boltzmann, middle_step
 from cgprot.simulate.noise import normal_noise
-from cgprot.simulate.schemes import Coefficients, Scheme, coefficients
+from cgprot.simulate.schemes import REST, Coefficients, Scheme, coefficients
 
 Backend = Literal["numpy", "numba", "cuda"]
 _LONGEST_STRIDE_PS = 0.02  # as the longest time step of a configuration
@@ -26,8 +26,8 @@ class Integrator:
     timestep_ps : [ps]
     friction_per_ps, temperature, seed : [1/ps], [K], below 2**64; each a number, or one a replica
     replicas : (n_replicas,) the numbers of the replicas, which address their noise
-    backend : "numba", compiled, in one pass; "cuda", the same on a GPU, arrays of cupy or torch that are on
-        it; or "numpy", the law as it is written
+    backend : "numba", compiled, in one pass; "cuda", the same on a GPU, for arrays of numpy, or of cupy
+        or torch that are on it; or "numpy", the law as it is written
     n_threads : replicas are dealt out to as many threads of the processor
 
     Raises
@@ -55,6 +55,7 @@ class Integrator:
         self.friction_per_ps = self._each(friction_per_ps, np.float64)
         self.seed = self._each(seed, np.uint64)
         self.backend = _backend(backend, (self.mass, self.seed, self.replicas), n_threads)
+        self._resting = np.zeros(len(self.replicas), dtype=bool)
         self.temperature = temperature
 
     @property
@@ -70,7 +71,16 @@ class Integrator:
         self._temperature = self._each(temperature, np.float64)
         scheme = coefficients(self.scheme, self.timestep_ps, self.friction_per_ps, self._temperature)
         self._refuse_long_stride(scheme.stride)
-        self.backend.load(scheme)
+        self.backend.load(Coefficients(*map(self._unless_resting, scheme, REST)))
+
+    def prepare(self, temperature: np.ndarray, resting: np.ndarray) -> None:
+        """For the steps to come, by replica: the temperature [K], and who keeps its place and velocity."""
+        if np.array_equal(temperature, self._temperature) and np.array_equal(resting, self._resting):
+            return
+        self._resting, self.temperature = resting, temperature
+
+    def _unless_resting(self, number: np.ndarray, at_rest: float) -> np.ndarray:
+        return np.where(self._resting, at_rest, number)
 
     def starting_velocities(self) -> np.ndarray:
         """(n_replicas, n_beads, 3) [Å/ps], drawn at the temperature of every replica."""
@@ -87,7 +97,7 @@ class Integrator:
 
         Returns
         -------
-        new arrays of float64, on the device of the backend; the arguments stay as they are
+        new arrays of float64, of cupy where a GPU got such or torch's; the arguments stay as they are
 
         Raises
         ------

@@ -1,6 +1,8 @@
 """The loop of a simulation: step, look, write."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,15 +17,7 @@ from cgprot.simulate.integrator import Integrator
 from cgprot.simulate.langevin import kinetic_temperature
 from cgprot.simulate.progress import Progress
 from cgprot.simulate.record import Record, last_good_name
-from cgprot.simulate.state import SimulationState, Stopped
-
-
-class Moment(NamedTuple):
-    """A state with the energies and forces that belong to it."""
-
-    state: SimulationState
-    energy: np.ndarray  # (n_replicas,) [kcal/mol]
-    forces: np.ndarray  # (n_replicas, n_beads, 3) [kcal/mol/Å]
+from cgprot.simulate.state import Moment, SimulationState, Stopped
 
 
 class Between(NamedTuple):
@@ -59,6 +53,8 @@ class Loop:
     integrator, guard, record : of the same replicas
     schedule : state -> (n_replicas,) [K], the baths of the step that follows
     between : what is done between steps
+    stretch : (moment, n_steps) -> the moment so many steps later, by the same forces and integrator;
+        without it the host takes every step
     """
 
     def __init__(
@@ -71,10 +67,11 @@ class Loop:
         record: Record,
         schedule: Callable[[SimulationState], np.ndarray] = own_temperature,
         between: Sequence[Between] = (),
+        stretch: Callable[[Moment, int], Moment] | None = None,
     ) -> None:
         self._folder, self._forces, self._config = folder, forces, config
         self._integrator, self._guard, self._record = integrator, guard, record
-        self._schedule, self._between = schedule, between
+        self._schedule, self._between, self._stretch = schedule, between, stretch
         every = {config.guard_every_steps, config.output_steps, config.checkpoint_steps}
         self._looks = (config.n_steps, every | {between.every for between in self._between})
 
@@ -98,13 +95,13 @@ class Loop:
             np.errstate(over="ignore", invalid="ignore"),
         ):
             while moment.state.step < config.n_steps and _any_runs(moment.state):
-                moment = self._next(moment, good)
+                step, moment = moment.state.step, self._next(moment, good)
                 if self._is_due(moment.state.step):
                     moment = self._due(moment, good)
                     good = moment.state
                 if stop.number and moment.state.step < config.n_steps:
                     self._interrupt(good, stop)
-                self._progress.advance()
+                self._progress.advance(moment.state.step - step)
             if good is not moment.state:  # the last replica stopped between two looks
                 self._record.checkpoint(moment.state)
         return moment.state
@@ -138,18 +135,25 @@ class Loop:
         )
 
     def _next(self, moment: Moment, good: SimulationState) -> Moment:
+        """One step on, or as many as nobody wants to see."""
         state = moment.state
         bath = self._schedule(state)
-        if not np.array_equal(bath, self._integrator.temperature):
-            self._integrator.temperature = bath
-        positions, velocities = self._integrator.step(
-            state.positions, state.velocities, moment.forces, state.step
-        )
-        if state.stopped:
-            resting = ~state.running
-            positions[resting], velocities[resting] = state.positions[resting], state.velocities[resting]
-        state = SimulationState(positions, velocities, bath, state.step + 1, state.stopped)
+        self._integrator.prepare(bath, ~state.running)
+        if self._stretch is not None:
+            # A replica that has no forces on the way is found by single steps.
+            with suppress(InputError):
+                return self._stretch(moment, self._steps_alike(state, bath))
+        arrays = state.positions, state.velocities, moment.forces
+        stepped = self._integrator.step(*arrays, state.step)
+        state = SimulationState(*stepped, bath, state.step + 1, state.stopped)
         return self._evaluated(moment._replace(state=state), good)
+
+    def _steps_alike(self, state: SimulationState, bath: np.ndarray) -> int:
+        """How many steps there are to the next look, or to the first one in another bath."""
+        last, every = self._looks
+        n_steps = min(last - state.step, *(steps - state.step % steps for steps in every))
+        ahead = (self._schedule(replace(state, step=state.step + n)) for n in range(1, n_steps))
+        return next((n for n, then in enumerate(ahead, 1) if not np.array_equal(then, bath)), n_steps)
 
     def _evaluated(self, moment: Moment, good: SimulationState) -> Moment:
         """The moment with its own forces; replicas that none can be computed for are stopped."""

@@ -30,10 +30,10 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def advance(self) -> None:
-        """One step is done."""
-        self._steps += 1
-        self._bar.update()
+    def advance(self, n_steps: int) -> None:
+        """So many steps are done."""
+        self._steps += n_steps
+        self._bar.update(n_steps)
 
     def tell(self, line: str) -> None:
         """A line on stderr, above the bar."""

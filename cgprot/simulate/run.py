@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from cgprot.beads import BeadFrames, BeadSystem
+from cgprot.beads import BeadFrames, BeadSystem, Forces
+from cgprot.engine.cuda import CudaEngine
 from cgprot.errors import StorageError, UsageError
 from cgprot.files.dcd import read_dcd
 from cgprot.files.folder import (
@@ -28,9 +29,11 @@ from cgprot.simulate.box import refuse_overlapping_images
 from cgprot.simulate.config import SimulateConfig
 from cgprot.simulate.exchange import EXCHANGE_COLUMNS, EXCHANGE_LOG, exchanges
 from cgprot.simulate.guard import Guard
-from cgprot.simulate.loop import Forces, Loop, Moment, own_temperature, refuse_stopped, with_forces
+from cgprot.simulate.integrator import Backend
+from cgprot.simulate.loop import Loop, own_temperature, refuse_stopped, with_forces
 from cgprot.simulate.record import SYSTEM_PDB, SYSTEM_PSF, UNITS, Record, newest_checkpoint, trajectory_name
-from cgprot.simulate.state import Checkpoint, SimulationState
+from cgprot.simulate.state import Checkpoint, Moment, SimulationState
+from cgprot.simulate.stretch import Stretch
 from cgprot.simulate.viewing import lacks_copies, remove_copies, write_copies
 from cgprot.simulate.whole import refuse_broken_molecule
 
@@ -43,6 +46,7 @@ def simulate(
     record: dict,
     inputs: list[Path],
     texts: dict[str, str] | None = None,
+    backend: Backend = "numba",
 ) -> None:
     """Run dynamics and leave a run folder.
 
@@ -60,6 +64,7 @@ def simulate(
     record : JSON-ready entries for run.json: which model, which start
     inputs : files that were read
     texts : further files of the folder, what a resumption needs beyond the above
+    backend : of the integrator; with "cuda" and a GPU's engine as `forces` steps stay there between looks
 
     Raises
     ------
@@ -94,16 +99,16 @@ def simulate(
             stopped=[],
             **({"device": "cpu"} | record),
         )
-        _to_end(folder, forces, config, guard, files, moment)
+        _to_end(folder, forces, config, guard, files, moment, backend)
 
 
-def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
+def resume(folder: Path, forces: Forces, time_ps: float | None = None, backend: Backend = "numba") -> None:
     """Go on from the checkpoint of a run folder, to the same bytes as if it had never stopped.
 
     Parameters
     ----------
     folder : what `simulate` left
-    forces : the same function as at the start
+    forces, backend : the same as at the start
     time_ps : a new end of the run, counted from its start; None keeps the old one
 
     Raises
@@ -135,7 +140,7 @@ def resume(folder: Path, forces: Forces, time_ps: float | None = None) -> None:
             stopped=[entry._asdict() for entry in state.stopped],
             resumed=[*run.get("resumed", []), {"step": state.step, "versions": versions()}],
         )
-        _to_end(folder, forces, config, guard, files, moment)
+        _to_end(folder, forces, config, guard, files, moment, backend)
 
 
 def _new_folder(
@@ -154,12 +159,21 @@ def _new_folder(
 
 
 def _to_end(
-    folder: Path, forces: Forces, config: SimulateConfig, guard: Guard, files: Record, moment: Moment
+    folder: Path,
+    forces: Forces,
+    config: SimulateConfig,
+    guard: Guard,
+    files: Record,
+    moment: Moment,
+    backend: Backend,
 ) -> None:
-    integrator = integrator_of(_system_of(folder), config)
+    integrator = integrator_of(_system_of(folder), config, backend)
+    on_gpu = isinstance(forces, CudaEngine) and backend == "cuda"
+    stretch = Stretch(forces, integrator) if on_gpu else None  # type: ignore[arg-type]
     schedule = _scheduled(config) if config.heat_ps or config.anneal else own_temperature
     between = [exchanges(config, files)] if config.exchange_every_ps else []
-    state = Loop(folder, forces, config, integrator, guard, files, schedule, between).to_end(moment)
+    loop = Loop(folder, forces, config, integrator, guard, files, schedule, between, stretch)
+    state = loop.to_end(moment)
     write_copies(folder, config)
     refuse_stopped(folder, state, config.timestep_ps)
 

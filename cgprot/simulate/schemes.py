@@ -25,6 +25,9 @@ class Coefficients(NamedTuple):
     thermal: Any
 
 
+REST = Coefficients(stride=0.0, damping=1.0, thermal=0.0)  # no position and no velocity changes
+
+
 def coefficients(scheme: Scheme, timestep_ps: float, friction_per_ps: Any, temperature: Any) -> Coefficients:
     """The numbers of a scheme; friction [1/ps] and temperature [K] may be one a replica, (n_replicas,).
 
@@ -36,7 +39,7 @@ def coefficients(scheme: Scheme, timestep_ps: float, friction_per_ps: Any, tempe
 
     langevin : the middle scheme of Zhang et al. 2019 (doi:10.1021/acs.jpca.9b02771), stable for ω Δt < 2;
         its velocity is that right after the Ornstein-Uhlenbeck part. Free diffusion exceeds kT/(m γ) by
-        the factor (γΔt/2) coth(γΔt/2), 8e-7 at 1/ps and 2 fs.
+        the factor (γΔt/2) coth(γΔt/2), 3.3e-7 above 1 at 1/ps and 2 fs.
     verlet : velocity Verlet in its leapfrog form, stable for ω Δt < 2; its velocity is half a step behind
         the position. Constant energy: friction and temperature play no part.
     brownian : overdamped, dx = F/(m γ) dt + sqrt(2 kT/(m γ)) dW, so the mobility of a bead is 1/(m γ). The

@@ -57,6 +57,14 @@ class SimulationState:
         return running
 
 
+class Moment(NamedTuple):
+    """A state with the energies and forces that belong to it."""
+
+    state: SimulationState
+    energy: np.ndarray  # (n_replicas,) [kcal/mol]
+    forces: np.ndarray  # (n_replicas, n_beads, 3) [kcal/mol/Å]
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A state, and what it counts on.

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from unittest import mock
 from unittest.mock import patch
 
 import numpy as np
@@ -13,6 +14,7 @@ from engines import ON_GPU, TYPES, cluster, cuda_on_c, cuda_on_gpu, potential_of
 from cgprot.engine import cuda, launches
 from cgprot.engine.cpu import CpuEngine
 from cgprot.engine.cuda import CudaEngine
+from cgprot.engine.device import use_own_gpu
 from cgprot.engine.tables import tabulate
 from cgprot.errors import InputError, UsageError
 
@@ -179,8 +181,10 @@ def test_a_step_allocates_nothing_waits_for_nothing_and_writes_nowhere_else():
 
 
 def test_arrays_of_the_device_stay_there():
-    made = cuda_on_c(DEEP, TYPES, 1, charge=CHARGE)
-    energy, forces = made(np.asarray(cluster()).view(type(made.array("positions"))))
+    stand_in = cupy_on_c()
+    with patch.dict(sys.modules, cupy=stand_in):
+        made = CudaEngine(DEEP, TYPES, 1, charge=CHARGE)
+    energy, forces = made(stand_in.asarray(cluster()))
     assert forces is made.array("forces")
     assert energy is made.array("energy")
     assert type(made(cluster())[1]) is np.ndarray
@@ -210,7 +214,7 @@ def test_without_cupy_or_a_gpu():
     ):
         CudaEngine(DEEP, TYPES, 1, charge=CHARGE)
     blind = cupy_on_c()
-    blind.cuda.is_available = lambda: False
+    blind.cuda.runtime.getDeviceCount = lambda: 0
     with patch.dict(sys.modules, cupy=blind), pytest.raises(UsageError, match="CuPy sees no GPU"):
         CudaEngine(DEEP, TYPES, 1, charge=CHARGE)
 
@@ -243,3 +247,72 @@ def test_gpu_graph_replays_a_step():
     assert made.settle()
     for array, right_one in zip(result, expected, strict=True):
         np.testing.assert_array_equal(cupy.asnumpy(array), right_one)
+
+
+def crowded(stand_in, room: int):
+    with patch.dict(sys.modules, cupy=stand_in):
+        return CudaEngine(DEEP, TYPES, 1, np.float64, charge=CHARGE, room=room)
+
+
+def test_without_memory_for_more_room_the_old_room_is_kept():
+    stand_in, spread_out = cupy_on_c(), cluster() * 3.0
+    made, plenty = crowded(stand_in, 16), stand_in.empty
+    expected = made(spread_out)
+    made._make_room(0)
+
+    def scarce(shape, dtype=np.float64):
+        if np.prod(shape) >= 10 * 16:
+            raise MemoryError
+        return plenty(shape, dtype)
+
+    stand_in.empty = scarce
+    made.launch(cluster())
+    with pytest.raises(InputError, match="a bead with 9 neighbours: too little free memory on the GPU"):
+        made.settle()
+    assert made.room == 0
+    stand_in.empty = plenty
+    np.testing.assert_array_equal(made(spread_out)[1], expected[1])
+
+
+def test_more_replicas_than_the_memory_holds_are_refused():
+    stand_in = cupy_on_c()
+    stand_in.empty = mock.Mock(side_effect=MemoryError)
+    with pytest.raises(InputError, match="1 replicas of 10 beads: too little free memory on the GPU"):
+        crowded(stand_in, 16)
+
+
+def test_a_kernel_with_fewer_threads_than_channels_is_refused():
+    stand_in = cupy_on_c()
+    whole = stand_in.RawModule.get_function
+
+    def short_of_registers(module, name):
+        function = whole(module, name)
+        function.max_threads_per_block = 64
+        return function
+
+    with (
+        patch.object(stand_in.RawModule, "get_function", short_of_registers),
+        pytest.raises(InputError, match="64 at most on this GPU, use the cpu"),
+    ):
+        crowded(stand_in, 16)
+
+
+def test_a_compiler_that_is_missing_is_named():
+    stand_in = cupy_on_c()
+    missing = RuntimeError("Failure finding libnvrtc.so.13\nand more")
+    with (
+        patch.object(stand_in.RawModule, "compile", side_effect=missing),
+        pytest.raises(UsageError, match=r"NVRTC.* is missing \(Failure finding libnvrtc.so.13\): install"),
+    ):
+        crowded(stand_in, 16)
+
+
+def test_every_process_takes_a_gpu_of_its_own():
+    stand_in, used = cupy_on_c(), []
+    stand_in.cuda.runtime.getDeviceCount = lambda: 3
+    stand_in.cuda.Device = lambda number: mock.Mock(use=lambda: used.append(number))
+    with patch.dict(sys.modules, cupy=stand_in):
+        use_own_gpu(2)
+        with pytest.raises(UsageError, match="3 GPUs for process 3, counted from 0"):
+            use_own_gpu(3)
+    assert used == [2]

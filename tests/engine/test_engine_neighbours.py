@@ -46,9 +46,7 @@ def listed_by_cells(engine, positions, reach, box):
     settings = {"box": box, "room": 16}  # too few in many boxes
     made = engine(tabulate(potential, 2), np.ones(len(positions), int), 1, np.float64, **settings)
     made(positions[None])
-    of = {
-        name: np.array(made.array(name)) for name in ("count", "sender", "interval", "fraction", "direction")
-    }
+    of = {name: made.array(name).get() for name in ("count", "sender", "interval", "fraction", "direction")}
     receiver = np.repeat(np.arange(len(positions)), of["count"])
     edges = receiver * made.room + np.concatenate([np.arange(n) for n in of["count"]])
     r = distance_of((of["interval"] + of["fraction"])[edges], horizon_of(reach, 2))
@@ -126,7 +124,7 @@ def test_the_cutoff_itself_is_outside(box, engine):
     edges = []
     for r in (np.nextafter(5.0, 0), 5.0, np.nextafter(5.0, 6)):
         made(np.array([[[0, 0, 0], [r, 0, 0]]]))
-        edges.append(int(made.edges[0].start[-1] if engine is CpuEngine else made.array("count").sum()))
+        edges.append(int(made.edges[0].start[-1] if engine is CpuEngine else made.array("count").get().sum()))
     assert edges == [2, 0, 0]
 
 

@@ -1,8 +1,12 @@
 """doctor tells what is there, what is missing and how to mend it."""
 
+import sys
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
+from cuda_on_c import cupy_on_c
 from packaging.requirements import Requirement
 
 from cgprot import cli
@@ -44,3 +48,27 @@ def test_the_verb_prints_a_line_each_and_fails_if_something_is_missing(monkeypat
     assert lines[1].split() == ["that", "missing", "->", "pip", "install", "that"]
     findings.pop()
     assert cli.main(["doctor"]) == 0
+
+
+def graphics() -> dict[str, Finding]:
+    return {finding.what: finding for finding in doctor.graphics_processor()}
+
+
+def test_the_gpu_of_simulations_does_not_depend_on_torch(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    stand_in = cupy_on_c()
+    monkeypatch.setitem(sys.modules, "cupy", stand_in)
+    found = graphics()
+    assert found["GPU, simulations"].state.startswith("name processor, compute_capability 0.0")
+    assert not found["GPU, simulations"].mend
+    assert found["GPU, training"].mend
+
+
+def test_a_gpu_without_a_compiler_is_not_well(monkeypatch):
+    stand_in = cupy_on_c()
+    monkeypatch.setitem(sys.modules, "cupy", stand_in)
+    monkeypatch.setattr(stand_in.RawModule, "compile", mock.Mock(side_effect=RuntimeError("no libnvrtc")))
+    finding = graphics()["GPU, simulations"]
+    assert finding.state == "none"
+    assert "NVRTC" in finding.mend
+    assert not finding.needed
