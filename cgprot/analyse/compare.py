@@ -1,4 +1,4 @@
-"""How far two Ramachandran maps are apart."""
+"""Ramachandran maps, and how far two distributions are apart."""
 
 import numpy as np
 from scipy.special import rel_entr
@@ -49,32 +49,3 @@ def jensen_shannon(first: np.ndarray, second: np.ndarray) -> float:
     p, q = first / first.sum(), second / second.sum()
     middle = (p + q) / 2
     return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
-
-
-def ramachandran_divergence(first: list[np.ndarray], second: list[np.ndarray]) -> float:
-    """Jensen-Shannon divergence of the φ/ψ maps of two ensembles.
-
-    Parameters
-    ----------
-    first, second : one (n_frames, n_residues, 2) [degrees] for each replica
-
-    Returns
-    -------
-    0 to 1; nan where an ensemble has no φ/ψ pair
-    """
-    maps = [pooled_map(ensemble) for ensemble in (first, second)]
-    if any(counts.sum() == 0 for counts in maps):
-        return float("nan")
-    return jensen_shannon(*maps)
-
-
-def divergence_of_halves(ensemble: list[np.ndarray]) -> float:
-    """Divergence of an ensemble's first half from its second: what too little sampling alone makes.
-
-    Parameters
-    ----------
-    ensemble : one (n_frames, n_residues, 2) [degrees] for each replica; each is cut in the middle
-    """
-    first = [replica[: len(replica) // 2] for replica in ensemble]
-    second = [replica[len(replica) // 2 :] for replica in ensemble]
-    return ramachandran_divergence(first, second)

@@ -90,8 +90,9 @@ class Ensemble(NamedTuple):
 
     @property
     def fluctuation(self) -> np.ndarray:
-        """(n_alpha,) [Å], RMSF of every CA, the mean of the replicas."""
-        return np.mean([replica.fluctuation for replica in self.replicas], axis=0)
+        """(n_alpha,) [Å], RMSF of every CA, the mean of the replicas, which count by their frames."""
+        n_frames = [len(replica.frames) for replica in self.replicas]
+        return np.average([replica.fluctuation for replica in self.replicas], axis=0, weights=n_frames)
 
 
 class Event(NamedTuple):

@@ -11,6 +11,8 @@ import numpy as np
 from cgprot.analyse.compare import BINS, jensen_shannon
 
 _FULL_TURN = 360.0
+_BLOCKS = 10  # of the shorter of two
+_FEWEST = 4  # fewer can be shuffled in a few ways only
 
 
 def residue_maps(angles: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -26,15 +28,84 @@ def residue_maps(angles: np.ndarray, bins: int = BINS) -> np.ndarray:
     (n_residues, bins, ..., bins), a dimension an angle, each sums to 1; to 0 where no frame is left
     """
     n_residues, n_angles = angles.shape[1:]
-    cells = np.floor((angles + _FULL_TURN / 2) * (bins / _FULL_TURN))
-    flat = np.zeros(angles.shape[:2])
-    for angle in range(n_angles):
-        flat = flat * bins + cells[..., angle].clip(0, bins - 1)
-    maps = np.zeros((n_residues, bins**n_angles))
-    for residue, column in enumerate(flat.T):
-        counts = np.bincount(column[np.isfinite(column)].astype(np.int64), minlength=bins**n_angles)
-        maps[residue] = counts / max(counts.sum(), 1)
-    return maps.reshape(n_residues, *[bins] * n_angles)
+    maps = [_shares(column, bins**n_angles) for column in _bin_numbers(angles, bins).T]
+    return np.array(maps).reshape(n_residues, *[bins] * n_angles)
+
+
+def _bin_numbers(angles: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """(n_frames, n_residues), the bin that all angles of a residue lie in; nan where one is not finite."""
+    cells = np.floor((angles + _FULL_TURN / 2) * (bins / _FULL_TURN)).clip(0, bins - 1)
+    return cells @ bins ** np.arange(angles.shape[2] - 1.0, -1.0, -1.0)
+
+
+def _shares(numbers: np.ndarray, n_bins: int) -> np.ndarray:
+    counts = np.bincount(numbers[np.isfinite(numbers)].astype(np.int64), minlength=n_bins)
+    return counts / max(counts.sum(), 1)
+
+
+def residue_divergence(first: list[np.ndarray], second: list[np.ndarray]) -> float:
+    """Median over residues of the Jensen-Shannon divergence of their angles.
+
+    Parameters
+    ----------
+    first, second : one (n_frames, n_residues, n_angles) [degrees] for each replica
+
+    Returns
+    -------
+    0 to 1; nan where there is no angle, or the residues are others
+    """
+    maps = [residue_maps(np.concatenate(replicas)) for replicas in (first, second)]
+    if maps[0].shape != maps[1].shape:
+        return float("nan")
+    apart = [jensen_shannon(*pair) for pair in zip(*maps, strict=True) if all(map(np.any, pair))]
+    return float(np.median(apart)) if apart else float("nan")
+
+
+def blocks_of_both(
+    first: list[np.ndarray], second: list[np.ndarray], interval_ps: tuple[float, float]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Both in blocks of equal time: a tenth of the shorter one's, or its longest replica's if that is less.
+
+    Parameters
+    ----------
+    first, second : one (n_frames, ...) for each replica
+    interval_ps : between two frames of the first and of the second
+    """
+    sides = list(zip((first, second), interval_ps, strict=True))
+    total = min(interval * sum(map(len, replicas)) for replicas, interval in sides)
+    longest = min(interval * max(map(len, replicas)) for replicas, interval in sides)
+    time_ps = max(min(total / _BLOCKS, longest), *interval_ps)
+    pieces = [
+        [block for replica in replicas for block in cut(replica, max(1, round(time_ps / interval)))]
+        for replicas, interval in sides
+    ]
+    return pieces[0], pieces[1]
+
+
+def residue_divergence_by_chance(
+    first: list[np.ndarray], second: list[np.ndarray], repeats: int = 50, seed: int = 1
+) -> float:
+    """What `residue_divergence` would be on average, were all blocks of one distribution.
+
+    Parameters
+    ----------
+    first, second : blocks of equal time, (n_frames, n_residues, n_angles) [degrees] each
+
+    Returns
+    -------
+    nan where there are fewer than four blocks of a side, no angle, or other residues
+    """
+    if min(len(first), len(second)) < _FEWEST or first[0].shape[1:] != second[0].shape[1:]:
+        return float("nan")
+    numbers = [_bin_numbers(block) for block in (*first, *second)]
+    n_bins, n_first = BINS ** first[0].shape[2], len(first)
+    apart = []
+    for residue in range(first[0].shape[1]):
+        shares = np.array([_shares(block[:, residue], n_bins) for block in numbers])
+        shares = shares[:, shares.any(axis=0)]  # bins that were seen, a few of all
+        if all(side.any() for side in (shares[:n_first], shares[n_first:])):
+            apart.append(divergence_by_chance(shares[:n_first], shares[n_first:], repeats, seed))
+    return float(np.median(apart, axis=0).mean()) if apart else float("nan")
 
 
 def cut(replica: np.ndarray, length: int) -> list[np.ndarray]:

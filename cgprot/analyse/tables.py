@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgprot.analyse.compare import divergence_of_halves, jensen_shannon, ramachandran_divergence
 from cgprot.analyse.dihedrals import phi_psi_beads
 from cgprot.analyse.measure import Ensemble, Event, Measurement, events, not_finite
-from cgprot.analyse.sampling import residue_maps
+from cgprot.analyse.sampling import blocks_of_both, residue_divergence, residue_divergence_by_chance
 from cgprot.files.folder import csv_text
 from cgprot.units import FS_PER_PS
 
@@ -41,13 +40,17 @@ class Verdict(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """How far the angles of a run are from a reference's, and how alike their RMSF along the chain is."""
+    """How far the angles of a run are from a reference's, and how alike their RMSF along the chain is.
+
+    Divergences are medians over residues, each beside what too little sampling alone would make.
+    """
 
     run: str
     reference: str
-    divergence: float
-    of_halves: float  # of the reference from itself
-    chi1: float  # mean over residues
+    phi_psi: float
+    phi_psi_by_chance: float
+    chi1: float
+    chi1_by_chance: float
     fluctuation: float  # correlation, -1 to 1
     note: str
 
@@ -126,20 +129,41 @@ def divergence_table(ensembles: list[Ensemble]) -> list[Divergence]:
     """Every run against every reference."""
     references = [ensemble for ensemble in ensembles if ensemble.is_reference]
     runs = [ensemble for ensemble in ensembles if not ensemble.is_reference]
-    halves = [divergence_of_halves(reference.phi_psi) for reference in references]
-    return [
-        Divergence(
-            run.name,
-            reference.name,
-            ramachandran_divergence(run.phi_psi, reference.phi_psi),
-            of_halves,
-            chi1_divergence(run, reference),
-            fluctuation_correlation(run, reference),
-            _what_differs(run, reference),
-        )
-        for run in runs
-        for reference, of_halves in zip(references, halves, strict=True)
-    ]
+    return [_divergence(run, reference) for run in runs for reference in references]
+
+
+def _divergence(run: Ensemble, reference: Ensemble) -> Divergence:
+    same = _residues(run) == _residues(reference)
+    phi_psi, chi1 = (
+        _with_chance(getattr(run, angles), getattr(reference, angles), (_interval(run), _interval(reference)))
+        if same
+        else (float("nan"), float("nan"))
+        for angles in ("phi_psi", "chi1")
+    )
+    note = "; ".join(filter(None, (_what_differs(run, reference), _temperatures_differ(run, reference))))
+    return Divergence(
+        run.name, reference.name, *phi_psi, *chi1, fluctuation_correlation(run, reference), note
+    )
+
+
+def _with_chance(
+    ours: list[np.ndarray], theirs: list[np.ndarray], interval_ps: tuple[float, float]
+) -> tuple[float, float]:
+    blocks = blocks_of_both(ours, theirs, interval_ps)
+    return residue_divergence(ours, theirs), residue_divergence_by_chance(*blocks)
+
+
+def _interval(ensemble: Ensemble) -> float:
+    """Between frames [ps]; those of a dataset may have no order."""
+    steps = np.concatenate([np.diff(replica.frames.time) for replica in ensemble.replicas])
+    return float(np.median(np.abs(steps))) or 1.0 if len(steps) else 1.0
+
+
+def _temperatures_differ(run: Ensemble, reference: Ensemble) -> str:
+    ours, theirs = _temperature(run), _temperature(reference)
+    if ours == theirs and " to " not in ours:
+        return ""
+    return f"temperatures [K]: {ours} against {theirs}, all frames together"
 
 
 def _what_differs(run: Ensemble, reference: Ensemble) -> str:
@@ -149,14 +173,6 @@ def _what_differs(run: Ensemble, reference: Ensemble) -> str:
     if ours != theirs:
         return f"{ours} molecules against {theirs}, by their chains: RMSD, radius and RMSF do not compare"
     return ""
-
-
-def chi1_divergence(run: Ensemble, reference: Ensemble) -> float:
-    """Mean over residues of the divergence of their χ1; nan where there are none, or others."""
-    maps = [residue_maps(np.concatenate(ensemble.chi1)) for ensemble in (run, reference)]
-    if maps[0].shape != maps[1].shape or not all(each.any() for each in maps):
-        return float("nan")
-    return float(np.mean([jensen_shannon(ours, theirs) for ours, theirs in zip(*maps, strict=True)]))
 
 
 def fluctuation_correlation(run: Ensemble, reference: Ensemble) -> float:

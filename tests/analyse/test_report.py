@@ -1,24 +1,18 @@
 import csv
-import dataclasses
 import re
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
-from cgprot.analyse.contacts import native_contacts
-from cgprot.analyse.dihedrals import chi1_beads
 from cgprot.analyse.measure import Ensemble, events, measure
 from cgprot.analyse.report import analyse, write_report
-from cgprot.analyse.tables import chi1_divergence, divergence_table, fluctuation_correlation, verdict
+from cgprot.analyse.tables import verdict
 from cgprot.beads import BeadFrames
 from cgprot.errors import InputError, UsageError
 from cgprot.files.dataset import write_dataset
 from cgprot.files.sources import Source
 from cgprot.simulate.box import multiplied
 from cgprot.simulate.state import Stopped
-
-from .peptide import peptide
 
 
 def changed(frames, change):
@@ -87,6 +81,10 @@ def stopped_run(frames, n_stopped):
     ]
     source = Source("x", [frames] * 16, {"config": {"timestep_fs": 2.0}, "stopped": stopped})
     return Ensemble(source, [measure(frames)] * 16, False)
+
+
+def ensemble(frames):
+    return Ensemble(Source("x", [frames]), [measure(frames)], False)
 
 
 def test_a_run_with_a_stopped_replica_is_unsound(wobbling):
@@ -206,75 +204,3 @@ def test_nothing_is_written_when_a_source_cannot_be_measured(tmp_path, wobbling,
     with pytest.raises(InputError, match="at least one run"):
         write_report([], [], tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def curled(n_frames=30, chi1=0.0, seed=0):
-    """A helix of eight valines that shakes, χ1 turned by `chi1` [degrees]."""
-    system, positions = peptide([-60.0] * 8, [-45.0] * 8, sidechains=("CB", "CG1", "CG2"))
-    for _, ca, cb, g in chi1_beads(system):
-        axis = positions[cb] - positions[ca]
-        turn = Rotation.from_rotvec(np.radians(chi1) * axis / np.linalg.norm(axis))
-        for gamma in (g, g + 1):
-            positions[gamma] = positions[cb] + turn.apply(positions[gamma] - positions[cb])
-    noise = 0.05 * np.random.default_rng(seed).standard_normal((n_frames, *positions.shape))
-    noise *= np.linspace(0.5, 2.0, len(positions))[:, None]  # the end moves most
-    return BeadFrames(system, positions + noise)
-
-
-def ensemble(frames):
-    return Ensemble(Source("x", [frames]), [measure(frames)], False)
-
-
-def test_native_contacts_are_those_of_the_start():
-    frames = curled()
-    beyond = frames.system.residue_index > 4
-    frames.positions[20:, beyond] += 50.0
-    kept = measure(frames).contacts
-    assert min(kept[:20]) > 0.99
-    pairs = native_contacts(frames.positions[0], frames.system).pairs
-    assert kept[20:] == pytest.approx(np.mean(beyond[pairs[:, 0]] == beyond[pairs[:, 1]]), abs=0.01)
-
-
-def test_side_chains_and_fluctuations_beside_a_reference():
-    same, turned = ensemble(curled(seed=1)), ensemble(curled(chi1=120.0, seed=2))
-    reference = ensemble(curled(seed=3))
-    assert chi1_divergence(reference, reference) == pytest.approx(0.0, abs=1e-12)
-    assert chi1_divergence(same, reference) < 0.2
-    assert chi1_divergence(turned, reference) == pytest.approx(1.0)
-    assert fluctuation_correlation(same, reference) > 0.9
-    backwards = reference.replicas[0].fluctuation[::-1]
-    other = ensemble(curled())
-    other.replicas[0] = dataclasses.replace(other.replicas[0], fluctuation=backwards)
-    assert fluctuation_correlation(other, reference) < -0.9
-
-
-def test_every_frame_counts_alike_however_long_its_replica():
-    """One that stopped early weighed as much as those that ran to the end."""
-    long, short = measure(curled(60)), measure(curled(2, chi1=120.0))
-    whole = Ensemble(Source("x", [long.frames, short.frames]), [long, short], False)
-    assert chi1_divergence(whole, ensemble(curled(60))) < 0.05
-
-
-def test_a_chain_without_fluctuations_spoils_no_other():
-    """Chains of fewer than three backbone beads cannot be superposed."""
-    same, reference = ensemble(curled(seed=1)), ensemble(curled(seed=3))
-    for each in (same, reference):
-        fluctuation = each.replicas[0].fluctuation.copy()
-        fluctuation[:2] = np.nan
-        each.replicas[0] = dataclasses.replace(each.replicas[0], fluctuation=fluctuation)
-    assert fluctuation_correlation(same, reference) > 0.9
-
-
-def test_molecules_that_another_number_was_made_of_are_not_compared_unsaid():
-    run, reference = ensemble(curled(seed=1)), ensemble(curled(seed=3))
-    reference.replicas[0] = dataclasses.replace(reference.replicas[0], n_molecules=2)
-    reference = reference._replace(is_reference=True)
-    assert np.isnan(fluctuation_correlation(run, reference))
-    (row,) = divergence_table([run, reference])
-    assert row.note == "1 molecules against 2, by their chains: RMSD, radius and RMSF do not compare"
-
-
-def test_other_proteins_are_not_compared(wobbling):
-    helix, short = ensemble(curled()), ensemble(wobbling())
-    assert np.isnan(chi1_divergence(helix, short))
-    assert np.isnan(fluctuation_correlation(helix, short))
