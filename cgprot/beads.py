@@ -119,7 +119,7 @@ class BeadFrames:
     forces : (n_frames, n_beads, 3) [kcal/mol/Å] or None
     force_noise : (n_frames, n_beads, 3) [kcal/mol/Å] or None, standard error of each force
     box : (n_frames, 3, 3) [Å] or None, rows are the box vectors
-    time : (n_frames,) [ps]
+    time : (n_frames,) [ps]; 0, 1, 2 ... where it is not given
     temperature : [K] or None where it is not known
     properties : further numbers of each frame by name, (n_frames, ...): "energy" [kcal/mol, up to a constant
         of each composition], "dipole" [e Å], "total_charge" [e], "spin", or what else a network may learn
@@ -140,6 +140,10 @@ class BeadFrames:
             array = getattr(self, name)
             if array is not None and array.shape != expected:
                 raise InputError(f"BeadFrames.{name} has shape {array.shape}: expected {expected}")
+        if self.box is not None and self.box.shape != (len(self), 3, 3):
+            raise InputError(f"BeadFrames.box has shape {self.box.shape}: expected {(len(self), 3, 3)}")
+        if len(self.time) not in (0, len(self)):
+            raise InputError(f"BeadFrames.time: {len(self.time)} times for {len(self)} frames: give one each")
         for name, array in self.properties.items():
             if len(array) != len(self.positions):
                 raise InputError(

@@ -32,6 +32,7 @@ _UNITS = {
     "forces": "kcal/mol/Angstrom",
     "force_noise": "kcal/mol/Angstrom",
     "time": "ps",
+    "box": "Angstrom",
     "property_energy": "kcal/mol",
     "property_dipole": "e*Angstrom",
     "property_polarizability": "Angstrom^3",
@@ -52,7 +53,8 @@ def write_dataset(path: Path, entries: dict[str, BeadFrames]) -> None:
     with DatasetWriter(path) as writer:
         for key, frames in entries.items():
             entry = writer.open_entry(key, frames.system, len(frames), frames.temperature)
-            entry.append(frames.positions, frames.forces, frames.time, frames.force_noise, frames.properties)
+            arrays = (frames.positions, frames.forces, frames.time, frames.force_noise)
+            entry.append(*arrays, frames.properties, frames.box)
             entry.close()
 
 
@@ -142,17 +144,27 @@ class EntryWriter:
         time: np.ndarray,
         force_noise: np.ndarray | None = None,
         properties: Mapping[str, np.ndarray] | None = None,
+        box: np.ndarray | None = None,
     ) -> None:
-        """Add frames: (n, n_beads, 3) [Å], same shape [kcal/mol/Å], (n,) [ps], (n, ...) by name."""
+        """Add frames.
+
+        Parameters
+        ----------
+        positions, forces, force_noise : (n, n_beads, 3) [Å], [kcal/mol/Å]
+        time : (n,) [ps]
+        properties : (n, ...) by name
+        box : (n, 3, 3) [Å]
+        """
         end = self.n_frames + len(positions)
         arrays = {"coords": positions, "forces": forces, "force_noise": force_noise, "time": time}
+        arrays["box"] = box
         arrays |= {_PROPERTY + name: np.asarray(array) for name, array in (properties or {}).items()}
         for name, array in arrays.items():
             if array is None:
                 continue
             if name not in self._group:
                 # Total energies are large numbers with small differences.
-                kind = np.float64 if name in ("time", _PROPERTY + "energy") else np.float32
+                kind = np.float64 if name in ("time", "box", _PROPERTY + "energy") else np.float32
                 # Without "never" HDF5 fills the space with zeros first.
                 shape = (self._capacity, *array.shape[1:])
                 self._group.create_dataset(name, shape, kind, fill_time="never")
@@ -289,6 +301,7 @@ def _read_frames(group: h5py.Group, system: BeadSystem) -> BeadFrames:
         positions=group["coords"][:],
         forces=array("forces"),
         force_noise=array("force_noise"),
+        box=array("box"),
         time=group["time"][:],
         temperature=None if temperature is None else float(temperature),
         properties={

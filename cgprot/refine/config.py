@@ -24,6 +24,8 @@ class RefineConfig(OpenmmConfig):
     frames_per_round : most frames to label
     largest_force : on a bead of a frame to learn from [kcal/mol/Å]; the loss counts squares, and a few
         frames in which atoms nearly overlap would spoil the fit to all others
+    label_temperature : of the labels [K]; None: that of each frame's simulation. A mean force depends on it,
+        and a network that learns from several learns something in between
     samples : of each label, see `cgprot.reference.label`
     steps, learning_rate : of the training that ends a round; the rate, if None, is a third of that of the
         run that the refinement begins from, or that of the refinement that it goes on from
@@ -38,6 +40,7 @@ class RefineConfig(OpenmmConfig):
     every_ps: float = Field(default=0.1, gt=0)
     frames_per_round: int = Field(default=60, ge=1, le=10**6)
     largest_force: float = Field(default=300.0, gt=0, le=2000)
+    label_temperature: float | None = Field(default=None, gt=0)
     samples: int = Field(default=20, ge=8)
     steps: int = Field(default=2000, ge=1, le=10**9)
     learning_rate: float | None = Field(default=None, gt=0, le=1e6)

@@ -32,6 +32,7 @@ def label_picks(
     used: set[int],
     config: LabelConfig,
     largest_force: float,
+    label_temperature: float | None = None,
 ) -> tuple[dict[str, BeadFrames], list[Outcome]]:
     """Label the picked frames of one protein.
 
@@ -41,6 +42,7 @@ def label_picks(
     picks : of all proteins
     used : all that was picked; those tried in its place are added
     largest_force : on a bead; labels beyond it are refused [kcal/mol/Å]
+    label_temperature : of the hydrogens over which forces are averaged [K]; None: that of the simulation
 
     Returns
     -------
@@ -55,7 +57,8 @@ def label_picks(
         for temperature in sorted({_kelvin(candidates, one) for one in todo}):
             own = [one for one in todo if _kelvin(candidates, one) == temperature]
             tried = config.model_copy(update={"seed": (config.seed + attempt) % LABEL_SEEDS})
-            said = _label(protein, candidates, own, temperature, tried, labelled)
+            kelvin = label_temperature or temperature
+            said = _label(protein, candidates, own, kelvin, tried, labelled)
             said |= _too_large(own, labelled, largest_force)
             outcomes += [Outcome(one, said.get(k, LABELLED)) for k, one in enumerate(own)]
             refused += [own[k] for k in sorted(said)]

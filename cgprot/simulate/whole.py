@@ -11,7 +11,6 @@ from cgprot.errors import InputError
 # atom bonds are covalent (a disulfide has 2.05); coarser beads are farther apart (3.8 from CA to CA).
 _LONGEST_BOND = 5.0
 _LONGEST_COVALENT_BOND = 2.5
-_ATOMIC_MAPPINGS = ("heavy", "heavy_residue")
 # Å; heavy atoms without a bond keep 2.1 (two bonds apart, at the sharpest angles). Nearer ones overlap:
 # no such frame was ever learnt from, and the forces need not push them apart.
 _NEAREST_BEADS = 1.5
@@ -35,7 +34,8 @@ def refuse_broken_molecule(system: BeadSystem, positions: np.ndarray) -> None:
 
 
 def _refuse_long_bonds(system: BeadSystem, positions: np.ndarray) -> None:
-    longest = _LONGEST_COVALENT_BOND if system.mapping in _ATOMIC_MAPPINGS else _LONGEST_BOND
+    of_atoms = (system.element != "").all()  # by any mapping, a user's own too
+    longest = _LONGEST_COVALENT_BOND if of_atoms else _LONGEST_BOND
     length = bond_lengths(positions, system.bonds)
     if length.size and not length.max() < longest:
         replica, bond = np.unravel_index(np.argmax(length), length.shape)

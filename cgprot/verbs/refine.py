@@ -28,6 +28,9 @@ def add(verbs) -> None:
     parser.add_argument(
         "--largest-force", type=float, metavar="KCAL/MOL/Å", help="on a bead of a frame to learn, default 300"
     )
+    parser.add_argument(
+        "--label-temperature", type=float, metavar="K", help="of the labels, default that of each simulation"
+    )
     parser.add_argument("--samples", type=int, help="force samples per label, default 20")
     parser.add_argument("--steps", type=int, help="of the training in each round, default 2000")
     parser.add_argument(

@@ -46,6 +46,22 @@ def test_properties_of_frames_come_back(tmp_path, chignolin):
         dataclasses.replace(chignolin, properties={"energy": energy[:3]})
 
 
+def test_boxes_of_frames_come_back(tmp_path, chignolin):
+    n = len(chignolin)
+    box = np.diag([30.1, 31.0, 32.0]) + np.random.default_rng(0).normal(size=(n, 3, 3))
+    write_dataset(tmp_path / "set.h5", {"cln/300/0": dataclasses.replace(chignolin, box=box)})
+    np.testing.assert_array_equal(read_dataset(tmp_path / "set.h5")["cln/300/0"].box, box)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"box": np.eye(3)}, r"box has shape \(3, 3\)"), ({"time": np.arange(3.0)}, "3 times for 4 frames")],
+)
+def test_boxes_and_times_are_one_a_frame(chignolin, wrong, told):
+    with pytest.raises(InputError, match=told):
+        dataclasses.replace(chignolin, **wrong)
+
+
 def test_layout_is_mdcath_noh(path):
     with h5py.File(path) as file:
         assert file.attrs["layout"] == "mdcath-dataset-noh"

@@ -181,6 +181,10 @@ def test_labels_go_to_their_own_protein_alone(refined, run, monkeypatch):
         labels.label_picks(ser, 0, given, picks, set(), CONFIG.labelling((1, 0)), 2000.0)
     entries, _ = labels.label_picks(gly, 0, given, picks, set(), CONFIG.labelling((1, 0)), 2000.0)
     assert {key.split("/")[0] for key in entries} == {SEQUENCE}
+    assert {frames.temperature for frames in entries.values()} == {300.0}
+    warm, _ = labels.label_picks(gly, 0, given, picks, set(), CONFIG.labelling((1, 0)), 2000.0, 400.0)
+    assert {frames.temperature for frames in warm.values()} == {400.0}
+    assert warm.keys() == entries.keys()
     none, outcomes = labels.label_picks(gly, 0, given, picks, set(), CONFIG.labelling((1, 0)), 1.0)
     assert none == {}
     assert any("beyond --largest-force 1" in one.said for one in outcomes)

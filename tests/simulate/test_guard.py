@@ -135,7 +135,7 @@ def test_molecule_cut_by_a_box_is_refused():
     [
         ("heavy", 2.4, False),
         ("heavy", 2.6, True),
-        ("heavy_residue", 2.6, True),
+        ("one of a user's own", 2.6, True),
         ("ca", 3.8, False),
         ("ca", 5.1, True),
     ],
@@ -144,6 +144,10 @@ def test_longest_starting_bond(mapping, length, refused):
     positions = chain_start().positions.copy()
     positions[0, 3:, 0] += length - 1.5
     system = dataclasses.replace(chain_system(), mapping=mapping)
+    if mapping == "ca":  # beads of several heavy atoms
+        system = dataclasses.replace(
+            system, mass=system.mass + 60.0, type_name=np.full(system.n_beads, "ALA")
+        )
     if refused:
         with pytest.raises(InputError, match=r"bond C-O of GLY 1 A is .* the gap in its chain"):
             refuse_broken_molecule(system, positions)
