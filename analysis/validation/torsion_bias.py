@@ -1,14 +1,19 @@
 #!/usr/bin/env python
-"""How a model tilts the free energy of φ or ψ of a capped residue, from labels alone.
+"""Where a model tilts φ or ψ of a capped residue, from labels alone.
 
     analysis/validation/torsion_bias.py MODEL LABELS.h5 [...] [--torsion phi]
 
 LABELS are of ACE-X-NME. For every temperature, in bins of the torsion: the mean torque about its bond of the
-model less the labels [kcal/mol/rad], and less its sum over the bins, by which the model's free energy is
-wrong there [kcal/mol], to first order in the error, of frames in equilibrium; bins with too few frames end a
-sum. Random errors of a force average out here; these do not, and shift basins. ψ is binned over frames with
-φ below 0, φ over all; ± takes frames as independent. Twisted frames are in no equilibrium: they show where
-the error lies, not what it comes to.
+model less the labels [kcal/mol/rad], and minus its sum over the bins [kcal/mol]; bins with too few frames end
+a sum. Random errors of a force average out here; these do not, and tilt basins.
+
+The sum is not the error of the model's free energy, not even to first order. That is the mean energy error ΔU
+at the angle, with the slope <∂ΔU/∂φ> - Cov(ΔU, ∂U/∂φ)/kT on all-atom frames, and the sum has the first term
+alone. The covariance that it leaves out can be 0.1 to 0.2 kcal/mol: the sum says where a basin is tilted, and
+only simulations say by how much it is shifted.
+
+ψ is binned over frames with φ below 0, φ over all; ± takes frames as independent. Twisted frames are in no
+equilibrium: they show where the error lies, not what it comes to.
 """
 
 import argparse
@@ -73,7 +78,7 @@ def measured(model: Potential, key: str, frames: BeadFrames, torsion: str) -> np
 
 def report(angle: np.ndarray, torque: np.ndarray) -> None:
     """One line a bin; after one with too few frames the sum begins anew."""
-    print(f"{'degrees':>12} {'frames':>7} {'torque, model - labels':>24} {'free energy':>16}")
+    print(f"{'degrees':>12} {'frames':>7} {'torque, model - labels':>24} {'minus its sum':>16}")
     tilt, variance, width = 0.0, 0.0, np.radians(BIN)
     around = (angle + 180) % 360 - 180
     for start in range(-180, 180, BIN):

@@ -45,10 +45,11 @@ def test_torque_of_an_energy_of_the_angle_is_its_slope(torsion, sequence):
     np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
-def test_a_constant_torque_tilts_the_free_energy_in_proportion(capsys):
+def test_a_constant_torque_sums_up_in_proportion(capsys):
     angle = np.linspace(-179.9, 179.9, 1000)
     torsion_bias.report(angle, np.full(1000, -0.5))
-    rows = capsys.readouterr().out.splitlines()[1:]
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.endswith("torque, model - labels    minus its sum")
     assert len(rows) == 12
     assert rows[0].split()[:4] == ["-180", "to", "-150", "84"]
     assert "+0.26 ± 0.00" in rows[0]
