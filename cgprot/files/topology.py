@@ -211,6 +211,11 @@ def bonds_by_distance(
     Returns
     -------
     (n_bonds, 2) int
+
+    Raises
+    ------
+    InputError
+        if a position is not finite
     """
     if not np.isfinite(positions).all():
         bad = int(np.argwhere(~np.isfinite(positions))[0, 0])

@@ -2,7 +2,7 @@
 
 Every kernel fills the rows [first, last) of its last argument, each by itself.
 
-    X, Y, out (N, 9, C), coefficients in the basis of `tensornet.matrix_basis`; scale (N, 3, C), one number
+    X, Y, out (N, 9, C), coefficients in the basis of `algebra.matrix_basis`; scale (N, 3, C), one number
     for each of I, A, S; C a multiple of 16
 """
 

@@ -62,9 +62,11 @@ def backmap(path: Path, output: Path, workers: int = 1, every: int = 1) -> list[
 
     Raises
     ------
+    UsageError
+        if `workers` or `every` is below 1, or `output` is no new .dcd file, or its PSF or PDB is there
     StorageError, InputError
         if `path` holds no frames of the heavy mapping, several proteins, or a residue that ff14SB does not
-        know
+        know; StorageError also if nothing can be written to the folder of `output`
     """
     for option, value in (("workers", workers), ("every", every)):
         if value < 1:

@@ -11,8 +11,8 @@ def place_hydrogens(
 ) -> np.ndarray:
     """All-atom positions whose heavy atoms are `beads` exactly and whose hydrogens are near.
 
-    Around every bead the reference structure's heavy atoms within two bonds are turned onto the
-    frame's by least squares; the bead's hydrogens follow.
+    Around every bead the reference structure's heavy atoms bonded to it are turned onto the frame's by
+    least squares, with those bonded to its neighbour where it has only one; the bead's hydrogens follow.
 
     Parameters
     ----------

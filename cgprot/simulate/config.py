@@ -51,31 +51,51 @@ class SimulateConfig(BaseModel):
     What is given as a list holds for one replica each; without `replicas` it tells their number. Noise
     is keyed by the seed and the replica's number: replicas of one seed differ, and an independent
     repetition needs another seed.
+
+    Attributes
+    ----------
+    scheme : "langevin", "verlet" or "brownian"
+    temperature : of the baths [K], one, or one a replica
+    time_ps, timestep_fs : from the start to the end [ps]; of a step [fs]
+    friction_per_ps : [1/ps], one, or one a replica
+    replicas : a trajectory file each
+    seed : one, or one a replica
+    output_every_ps, checkpoint_every_ps : between frames, and between states to resume from [ps]
+    guard_every_steps : between looks at bonds, forces, temperature, stereocentres and peptide bonds
+    allow_flips : whether stereocentres and peptide bonds may flip; else a replica that does stops
+    velocities, forces : whether they are written to trajectories of their own
+    box : edges [Å] and angles [degrees]; free space without it
+    minimise, minimise_force : whether the start is minimised first; the largest force at which it has arrived
+        [kcal/mol/Å]
+    heat_ps, heat_from : how long the baths warm up [ps], and from where [K], to the temperature
+    anneal : points (time [ps], temperature [K]) between which the baths go linearly
+    exchange_every_ps : between exchanges of baths of neighbouring temperatures [ps]; none without it
+    xtc : whether copies for viewers are written when the run has reached its end
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     scheme: Scheme = "langevin"
-    temperature: _OneOrEach[_Temperature] = 300.0  # K
+    temperature: _OneOrEach[_Temperature] = 300.0
     time_ps: float = Field(default=100.0, gt=0)
     timestep_fs: float = Field(default=2.0, gt=0, le=20)
     friction_per_ps: _OneOrEach[_Friction] = 1.0
-    replicas: int = Field(default=1, ge=1, le=100_000)  # a trajectory file each
+    replicas: int = Field(default=1, ge=1, le=100_000)
     seed: _OneOrEach[_Seed] = 1
     output_every_ps: float = Field(default=1.0, gt=0)
     checkpoint_every_ps: float = Field(default=10.0, gt=0)
     guard_every_steps: int = Field(default=10, ge=1)
-    allow_flips: bool = False  # of stereocentres and peptide bonds
-    velocities: bool = False  # trajectories of their own
+    allow_flips: bool = False
+    velocities: bool = False
     forces: bool = False
-    box: Annotated[Cell, BeforeValidator(_cell)] | None = None  # edges [Å] and angles [degrees]; free space
-    minimise: bool = False  # the start, before dynamics
-    minimise_force: float = Field(default=LARGEST_FORCE, gt=0)  # kcal/mol/Å, at which it has arrived
-    heat_ps: float = Field(default=0.0, ge=0)  # from heat_from to the temperature
-    heat_from: float = Field(default=0.0, ge=0)  # K
-    anneal: tuple[tuple[_Time, _Temperature], ...] = ()  # ps and K: linear between the points
-    exchange_every_ps: float | None = Field(default=None, gt=0)  # of the baths of neighbouring temperatures
-    xtc: bool = False  # copies for viewers, when the run has reached its end
+    box: Annotated[Cell, BeforeValidator(_cell)] | None = None
+    minimise: bool = False
+    minimise_force: float = Field(default=LARGEST_FORCE, gt=0)
+    heat_ps: float = Field(default=0.0, ge=0)
+    heat_from: float = Field(default=0.0, ge=0)
+    anneal: tuple[tuple[_Time, _Temperature], ...] = ()
+    exchange_every_ps: float | None = Field(default=None, gt=0)
+    xtc: bool = False
 
     @model_validator(mode="before")
     @classmethod

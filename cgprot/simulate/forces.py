@@ -70,8 +70,12 @@ def export_engine(
 
     Raises
     ------
+    UsageError
+        if there is no such model
     InputError
-        if the error is beyond the tolerance, or the model cannot be compressed
+        if its file is damaged, the error is beyond the tolerance, or the model cannot be compressed
+    OSError
+        if the disk refuses
     """
     potential, metadata = load_model(model)
     compressed = compress(potential, _tried(frames), bead_type, charge=_as_recorded(charge))
@@ -123,8 +127,10 @@ def choose_forces(
     bead_type : (n_beads,) int
     charge : (n_beads,) [e], formal
     start : (n_frames, n_beads, 3) [Å]
+    replicas : how many the forces are asked for at once, by the compressed engine
     bonds : (n_bonds, 2) int, for a model with priors that need them
     box : (3, 3) [Å], rows are the box vectors, of all replicas; None in free space
+    device : "cpu", or "cuda", this process's own GPU
 
     Raises
     ------

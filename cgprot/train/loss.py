@@ -2,11 +2,11 @@
 
     L = Σ_k w_k <a (p_k - l_k)²> / σ_k²
 
-over all that is learned: forces, the forces along torsions (`cgprot.train.torsions`), and energies or other
-outputs p_k with labels l_k. σ_k is the root mean square of the training labels, so that each term is the part
-of the signal that is not explained; the weights w_k are the configuration's. a is 1, or for forces
-1/(noise² + s²), in units of its mean over the
-training data: a label counts by its own standard error beside the error s that the model keeps anyway.
+over all that is learned: forces, the forces along torsions (`cgprot.train.torsions`), the virial of residues
+(`cgprot.train.virial`), and energies or other outputs p_k with labels l_k. σ_k is the root mean square of the
+training labels, so that each term is the part of the signal that is not explained; the weights w_k are the
+configuration's. a is 1, or for forces 1/(noise² + s²), in units of its mean over the training data: a label
+counts by its own standard error beside the error s that the model keeps anyway.
 
 Energies are defined up to a constant of each composition: see `cgprot.train.constants`.
 

@@ -12,7 +12,7 @@ class Progress:
 
     Attributes
     ----------
-    best : lowest score so far, see `cgprot.train.measure.score` [kcal/mol/Å]
+    best : lowest score so far, see `cgprot.train.loss.Objective.score` [kcal/mol/Å]
     stale : validations since then
     plateau : validations without a new best since the learning rate last fell, or since the best
     fall : the factor by which plateaus have lowered the learning rate
