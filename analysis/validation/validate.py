@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Every figure and number of a model's card, made again from its weights.
+"""Every table and figure of a card's validation.md, made again from the model's weights.
 
     analysis/validation/validate.py MODEL FOLDER --references REFERENCES [--scale small] [--only PART ...]
 
