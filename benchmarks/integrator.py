@@ -2,8 +2,8 @@
 
     python benchmarks/integrator.py [--replicas 1 4 64] [--threads 1]
 
-All three are called in turn on chignolin with the shipped weights, and the median of each is told. One thread
-is timed by its own processor time, to which other work on the machine does not add. The last line is
+All three are called in turn on chignolin with heavy-demo, and the median of each is told. One thread is timed
+by its own processor time, to which other work on the machine does not add. The last line is
 `ratio <number>`: the law's median time over that of the compiled step, for most replicas.
 """
 

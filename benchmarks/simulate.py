@@ -1,7 +1,7 @@
 """Nanoseconds a day of `cgprot simulate`, and of all-atom OpenMM on the same protein in the same run.
 
     python benchmarks/simulate.py                                    # chignolin
-    python benchmarks/simulate.py --structure villin.pdb a3d.pdb --replicas 1 16 256
+    python benchmarks/simulate.py --structure analysis/validation/structures/ff_villin_2f4k.pdb --replicas 1 4
     python benchmarks/simulate.py --append rows.csv --plot docs/simulate.png
 
 Ours is the loop of a simulation as users run it (`cgprot.simulate.run`): compressed forces, compiled

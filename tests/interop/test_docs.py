@@ -14,7 +14,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_commands_of_interop_run(call, tmp_path, chignolin, examples, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(examples / "chignolin.pdb", tmp_path)
+    (tmp_path / "examples").mkdir()
+    shutil.copy(examples / "chignolin.pdb", tmp_path / "examples")
     theirs.write_theirs(tmp_path / "FILE.ckpt", theirs.small(), old=True)
     write_dataset(tmp_path / "labelled.h5", {"chignolin/300/0": chignolin})
     commands = re.findall(r"^    cgprot (.+)$", (DOCS / "interop.md").read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Chignolin with the shipped weights: its ensemble by physical_validation, its energy without friction."""
+"""Chignolin with heavy-demo: its ensemble by physical_validation, its energy without friction."""
 
 import warnings
 
