@@ -134,6 +134,14 @@ def test_many_blocks_are_joined_without_loss_of_any():
     assert np.isnan(interval(sums[:4])).all()
 
 
+def test_ratios_by_hand():
+    """Of a label's square 30 noise is 6, of the error's 10 it is 6 too: 4 of 24 stay unexplained."""
+    np.testing.assert_allclose(ratios([4.0, 10.0, 5.0, 30.0, 6.0]), [(10 - 6) / 4, 1 - 4 / 24])
+    square, explained = ratios([4.0, 10.0, 5.0, 30.0, np.nan])  # noise not known: the bare ratio
+    assert np.isnan(square)
+    assert explained == pytest.approx(1 - 10 / 30)
+
+
 def test_labels_that_are_all_noise_explain_nothing():
     assert np.isnan(ratios(np.array([3.0, 4, 4, 5, 6]))[1])
 

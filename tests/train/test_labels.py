@@ -118,7 +118,7 @@ def test_frames_without_a_label_that_is_learned_are_refused(tmp_path, change, sa
 
 
 def test_noise_weights_by_hand():
-    noisy = [springs.spring_frames(2, k, noise=noise) for k, noise in enumerate((0.5, 2.0))]
+    noisy = [springs.spring_frames(2, k, noise=noise) for k, noise in enumerate((0.5, 3.0))]
     frames = prepare_frames(dict(zip("ab", noisy, strict=True)), 5.0)
     objective = objective_for(frames, {"forces": 1.0}, noise_weighting=1.0)
     forces = torch.zeros(24, 3, requires_grad=True)
@@ -126,7 +126,8 @@ def test_noise_weights_by_hand():
     loss = objective.loss({"forces": forces - batch.forces}, batch.force_noise, {"forces": 72})
     (gradient,) = torch.autograd.grad(loss, forces)
     weight = (gradient / (forces - batch.forces)).detach().numpy()
-    np.testing.assert_allclose(weight[0, 0] / weight[-1, 0], (2.0**2 + 1) / (0.5**2 + 1), rtol=1e-4)
+    # 8; 1/(noise + s)², the mistake that this is here for, has 7.1 and no weighting 1.
+    np.testing.assert_allclose(weight[0, 0] / weight[-1, 0], (3.0**2 + 1) / (0.5**2 + 1), rtol=1e-4)
     plain = 2 / (72 * objective.signals["forces"] ** 2)
     np.testing.assert_allclose(weight.mean(), plain, rtol=1e-4)  # 1 on average
 
