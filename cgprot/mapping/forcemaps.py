@@ -70,7 +70,7 @@ def optimal_force_map(
     Raises
     ------
     InputError
-        if there are too few frames to validate on
+        if there are too few frames to validate on, or rigid bonds tie beads together
     """
     if len(forces) < FEWEST_FRAMES:
         raise InputError(
@@ -120,8 +120,24 @@ def _blocks(bonds, rigid, position_map: LinearMap, plain: LinearMap, n_atoms: in
         members = [np.flatnonzero(tied == group) for group in groups]
         start = np.array([sums[bead, atoms].mean() for atoms in members])
         constraint = np.stack([sites[:, atoms].sum(axis=1) for atoms in members], axis=1)
-        blocks.append(_Block(members, start, constraint[np.abs(constraint).sum(axis=1) > 0]))
+        seen = np.abs(constraint).sum(axis=1) > 0
+        wanted = (np.flatnonzero(seen) == bead).astype(float)
+        blocks.append(_Block(members, _consistent(start, constraint[seen], wanted, bead), constraint[seen]))
     return blocks
+
+
+def _consistent(start: np.ndarray, constraint: np.ndarray, wanted: np.ndarray, bead: int) -> np.ndarray:
+    """The start, moved as little as it must be where rigid bonds reach beyond the bead."""
+    missing = wanted - constraint @ start
+    if np.abs(missing).max() < 1e-9:
+        return start
+    moved = start + np.linalg.pinv(constraint) @ missing
+    if np.abs(wanted - constraint @ moved).max() < 1e-9:
+        return moved
+    raise InputError(
+        f"rigid bonds join bead index {bead} to another, and forces along them are in no file: no force map "
+        "is consistent: give data without constraints between heavy atoms"
+    )
 
 
 def _solve(block: _Block, moment: np.ndarray, ridge: float) -> np.ndarray:

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import erf, ndtri
 
 from cgprot.beads import Topology
+from cgprot.errors import InputError
 from cgprot.mapping import forcemaps
 from cgprot.mapping.build import build_system
 from cgprot.mapping.forcemaps import OptimalMap, optimal_force_map, rigid_bonds
@@ -124,3 +125,26 @@ def test_force_on_a_rigid_rotor_enters_whole(monkeypatch):
     monkeypatch.setattr(forcemaps, "rigid_bonds", lambda positions, bonds: bonds[:0])
     loose = optimum_of_two(positions, forces).force_map
     assert np.abs(loose(forces)).max() < 1e-3
+
+
+def test_beads_that_a_rigid_bond_joins_are_refused():
+    """Both would get half of each other's force, which is consistent with nothing."""
+    picks = LinearMap(np.arange(3), np.arange(2), np.ones(2))
+    moves, forces = np.random.default_rng(3).normal(size=(2, 40, 2, 3))
+    stiff = np.array([[0.0, 0.0, 0.0], [1.5, 0.0, 0.0]]) + moves[:, :1]
+    with pytest.raises(InputError, match="rigid bonds join bead index 0 to another"):
+        optimal_force_map(stiff, forces, BOND_OF_TWO, picks, picks)
+    best = optimal_force_map(moves, forces, BOND_OF_TWO, picks, picks)
+    np.testing.assert_array_equal(best.force_map.dense(2), np.eye(2))
+
+
+def test_a_rigid_bond_between_centres_of_mass_leaves_them_consistent():
+    """Atoms 0, 1 and 2, 3 make a bead each; bond 1-2 is rigid, so the plain sum is no start."""
+    centres = LinearMap(np.array([0, 2, 4]), np.arange(4), np.array([0.4, 0.6, 0.7, 0.3]))
+    plain = LinearMap(np.array([0, 2, 4]), np.arange(4), np.ones(4))
+    moves, forces = np.random.default_rng(4).normal(size=(2, 40, 4, 3))
+    moves[:, 2] = moves[:, 1] + [1.5, 0.0, 0.0]
+    bonds = np.array([[0, 1], [1, 2], [2, 3]])
+    force_map = optimal_force_map(moves, forces, bonds, centres, plain).force_map.dense(4)
+    np.testing.assert_allclose(centres.dense(4) @ force_map.T, np.eye(2), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(force_map[:, 1], force_map[:, 2], rtol=0, atol=1e-12)
