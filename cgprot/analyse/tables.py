@@ -169,6 +169,8 @@ def _temperatures_differ(run: Ensemble, reference: Ensemble) -> str:
 def _what_differs(run: Ensemble, reference: Ensemble) -> str:
     if _residues(run) != _residues(reference):
         return "different residues: not the same protein"
+    if _all_residues(run) != _all_residues(reference):
+        return "different residues at the ends: not the same protein"
     ours, theirs = run.replicas[0].n_molecules, reference.replicas[0].n_molecules
     if ours != theirs:
         return f"{ours} molecules against {theirs}, by their chains: RMSD, radius and RMSF do not compare"
@@ -275,6 +277,11 @@ def _mean(quantity: str):
         return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) else "?"
 
     return cell
+
+
+def _all_residues(ensemble: Ensemble) -> list[str]:
+    system = ensemble.replicas[0].frames.system
+    return system.residue_name[np.unique(system.residue_index, return_index=True)[1]].tolist()
 
 
 def _residues(ensemble: Ensemble) -> list[str]:

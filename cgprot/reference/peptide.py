@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from openmm import Vec3, app, unit
+from pdbfixer.pdbfixer import substitutions
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
@@ -64,7 +65,7 @@ def build_peptide(sequence: str) -> Peptide:
     for index, name in enumerate(names):
         residue_name = PROTONATION_STATES.get(name, name)
         residue = topology.addResidue(residue_name, chain, str(index + 1))
-        for atom_name, element, position in _residue_atoms(_template(residue_name), backbone[index]):
+        for atom_name, element, position in _residue_atoms(residue_template(residue_name), backbone[index]):
             topology.addAtom(atom_name, element, residue)
             positions.append(position)
     topology.createStandardBonds()
@@ -84,7 +85,9 @@ def residue_names(sequence: str) -> list[str]:
     names = sequence.upper().split("-")
     first, last = int(names[0] == "ACE"), len(names) - (names[-1] == "NME")
     inner = names[first:last]
-    letters = inner[0] if len(inner) == 1 and not _is_known(inner[0]) else ""
+    # SEP and MSE are residues, if ones that cannot be built, and no Ser-Glu-Pro and Met-Ser-Glu.
+    is_name = len(inner) == 1 and (_is_known(inner[0]) or inner[0] in substitutions)
+    letters = inner[0] if len(inner) == 1 and not is_name else ""
     if letters and set(letters) <= _ONE_LETTER.keys():
         return [*names[:first], *(_ONE_LETTER[letter] for letter in letters), *names[last:]]
     return names
@@ -96,7 +99,7 @@ def _is_known(name: str) -> bool:
     return len(residue_name) == 3 and (_TEMPLATES / f"{residue_name}.pdb").is_file()
 
 
-def _template(name: str) -> app.PDBFile:
+def residue_template(name: str) -> app.PDBFile:
     """Ideal coordinates of a residue, as PDBFixer ships them."""
     return app.PDBFile(str(_TEMPLATES / f"{name}.pdb"))
 

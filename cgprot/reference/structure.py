@@ -17,6 +17,7 @@ from cgprot.files.topology import SOLVENT, Residues, distinct_residues
 from cgprot.reference.building import names_of, relaxed, repeatable, tell_bent_ends
 from cgprot.reference.chain_names import name_chains
 from cgprot.reference.forcefield import protein_forcefield
+from cgprot.reference.handedness import first_inverted, righted
 from cgprot.reference.peptide import PROTONATION_STATES, as_quantity, build_peptide, residue_names
 from cgprot.reference.structure_file import first_line, read_structure_file
 from cgprot.units import ANGSTROM_PER_NM
@@ -205,11 +206,15 @@ def _complete(path: Path, fixer: PDBFixer, names: dict[tuple[str, str], str]) ->
     there = names_of(fixer.topology)
     with repeatable():
         fixer.addMissingAtoms(seed=1)
-        modeller = app.Modeller(fixer.topology, fixer.positions)
+        built = righted(fixer.topology, _angstrom(fixer.positions), there)
+        modeller = app.Modeller(fixer.topology, as_quantity(built))
         modeller.addHydrogens(pH=_PH, variants=variants)
     fixer.topology, fixer.positions = modeller.topology, modeller.positions
     if names_of(fixer.topology, hydrogens=False) - there:
-        fixer.positions = as_quantity(relaxed(path, fixer.topology, _angstrom(fixer.positions), there))
+        positions = relaxed(path, fixer.topology, _angstrom(fixer.positions), there)
+        if mirrored := first_inverted(fixer.topology, positions, there):
+            raise InputError(f"{mirrored} comes out as its mirror image: more of it must be there")
+        fixer.positions = as_quantity(positions)
 
 
 def topology_of(topology: app.Topology) -> Topology:

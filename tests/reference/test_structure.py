@@ -360,3 +360,9 @@ def test_every_letter_is_a_residue():
         *("ALA", "ARG", "ASN", "ASP", "CYS", "GLN", "GLU", "GLY", "HIS", "ILE"),
         *("LEU", "LYS", "MET", "PHE", "PRO", "SER", "THR", "TRP", "TYR", "VAL"),
     ]
+
+
+@pytest.mark.parametrize("sequence", ["ACE-SEP-NME", "ACE-MSE-NME", "SEP"])
+def test_a_modified_residue_is_no_three_letters_of_a_sequence(sequence):
+    with pytest.raises(UsageError, match="unknown residue"):
+        structure_from_sequence(sequence)
