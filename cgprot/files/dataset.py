@@ -146,22 +146,12 @@ class EntryWriter:
         properties: Mapping[str, np.ndarray] | None = None,
         box: np.ndarray | None = None,
     ) -> None:
-        """Add frames.
-
-        Parameters
-        ----------
-        positions, forces, force_noise : (n, n_beads, 3) [Å], [kcal/mol/Å]
-        time : (n,) [ps]
-        properties : (n, ...) by name
-        box : (n, 3, 3) [Å]
-        """
+        """Add n frames of these shapes: see `BeadFrames`."""
         end = self.n_frames + len(positions)
-        arrays = {"coords": positions, "forces": forces, "force_noise": force_noise, "time": time}
-        arrays["box"] = box
+        named = {"coords": positions, "forces": forces, "force_noise": force_noise, "time": time, "box": box}
+        arrays = {name: array for name, array in named.items() if array is not None}
         arrays |= {_PROPERTY + name: np.asarray(array) for name, array in (properties or {}).items()}
         for name, array in arrays.items():
-            if array is None:
-                continue
             if name not in self._group:
                 # Total energies are large numbers with small differences.
                 kind = np.float64 if name in ("time", "box", _PROPERTY + "energy") else np.float32

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cgprot.beads import BeadSystem, Topology
-from cgprot.errors import InputError, UsageError
+from cgprot.errors import InputError, StorageError, UsageError
 from cgprot.files.folder import RUN_FILE, read_run
 from cgprot.files.periodic import AtomChunk
 from cgprot.mapping.build import build_system
@@ -20,17 +20,51 @@ SAMPLE_FRAMES = 500  # for an optimal force map; its tens of coefficients per be
 
 
 def trajectory_temperature(trajectory: Path, temperature: float | None) -> float:
-    """The temperature [K] given, or the one `cgprot sample` recorded for this file."""
+    """The temperature [K] given, or the one `cgprot sample` recorded for this file.
+
+    Raises
+    ------
+    StorageError
+        if there is no such file
+    InputError
+        if neither tells it
+    UsageError
+        if it is not above 0 K
+    """
+    if not Path(trajectory).exists():
+        raise StorageError(f"{trajectory}: no such file: check the path")
     if temperature is not None:
         if not 0 < temperature < float("inf"):
             raise UsageError(f"--temperature {temperature:g}: must be a number above 0 K")
         return temperature
+    recorded = recorded_temperature(trajectory)
+    if recorded is None:
+        raise InputError(f"{trajectory}: its temperature is not known: say --temperature")
+    return recorded
+
+
+def recorded_temperature(trajectory: Path) -> float | None:
+    """That which `cgprot sample` wrote beside a file [K], if it did."""
     folder = Path(trajectory).parent
-    if (folder / RUN_FILE).is_file():
-        recorded = read_run(folder).get("trajectories", {})
-        if Path(trajectory).name in recorded:
-            return float(recorded[Path(trajectory).name])
-    raise InputError(f"{trajectory}: its temperature is not known: say --temperature")
+    if not (folder / RUN_FILE).is_file():
+        return None
+    found = read_run(folder).get("trajectories", {}).get(Path(trajectory).name)
+    return None if found is None else float(found)
+
+
+def refuse_other_temperature(trajectory: Path, temperature: float) -> None:
+    """Refuse to call the forces of one temperature those of another.
+
+    Raises
+    ------
+    UsageError
+        if `cgprot sample` recorded another one
+    """
+    recorded = recorded_temperature(trajectory)
+    if recorded is not None and recorded != temperature:
+        raise UsageError(
+            f"--temperature {temperature:g}: {trajectory} was sampled at {recorded:g} K: leave the option out"
+        )
 
 
 def refuse_missing_hydrogens(path: Path, topology: Topology, rules: MappingRules) -> None:

@@ -22,6 +22,7 @@ from cgprot.reference.frames import (
     SAMPLE_FRAMES,
     projection_for,
     refuse_missing_hydrogens,
+    refuse_other_temperature,
     trajectory_temperature,
 )
 from cgprot.reference.secondary import SecondaryStructure
@@ -87,6 +88,8 @@ def map_trajectories_to(
         is written then
     """
     temperatures = [trajectory_temperature(path, temperature) for path in trajectories]
+    for path, kelvin in zip(trajectories, temperatures, strict=True):
+        refuse_other_temperature(path, kelvin)
     sources = [AtomSource(topology, [path]) for path in trajectories]
     atoms = sources[0].topology
     refuse_missing_hydrogens(topology, atoms, rules)
