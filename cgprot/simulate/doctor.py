@@ -72,8 +72,8 @@ def graphics_processor() -> Iterator[Finding]:
     """The GPU as CuPy sees it, for simulations, and as torch does, for training; neither is needed."""
     yield crossing_finding("numpy and torch", np.zeros((1, 4, 3)), torch.from_dlpack)
     try:
-        gpu = gpu_record()
         compiled(import_cupy(), SOURCE.read_text(), compile_options("float"))
+        gpu = gpu_record()
     except CgprotError as error:
         yield Finding("GPU, simulations", "none", f"{error}; simulations run on the processor")
         gpu = {}
