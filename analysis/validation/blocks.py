@@ -6,12 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cgprot.analyse.compare import jensen_shannon
-from cgprot.analyse.sampling import cut, divergence_by_chance, divergence_error
+from cgprot.analyse.sampling import FEWEST_BLOCKS, cut, divergence_by_chance, divergence_error
 from cgprot.beads import BeadFrames
 
 TOLD = ("divergence", "error", "chance", "chance_95", "halves_ours", "halves_all_atom", "blocks")
-# Of a side; a few blocks are shuffled in a few ways, one of which is the division that was measured.
-_FEWEST = 4
 Values = Callable[[BeadFrames], np.ndarray]
 
 
@@ -60,7 +58,7 @@ def divergence(ours: np.ndarray, all_atom: np.ndarray) -> dict:
 
     What cannot be told from so few blocks is nan.
     """
-    enough = min(len(ours), len(all_atom)) >= _FEWEST
+    enough = min(len(ours), len(all_atom)) >= FEWEST_BLOCKS
     chance = divergence_by_chance(ours, all_atom) if enough else np.array([np.nan])
     return {
         "divergence": jensen_shannon(ours.mean(0), all_atom.mean(0)),

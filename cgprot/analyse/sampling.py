@@ -12,7 +12,7 @@ from cgprot.analyse.compare import BINS, jensen_shannon
 
 _FULL_TURN = 360.0
 _BLOCKS = 10  # of the shorter of two
-_FEWEST = 4  # fewer can be shuffled in a few ways only
+FEWEST_BLOCKS = 4  # of a side; fewer are shuffled in a few ways, the measured division among them
 
 
 def residue_maps(angles: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -95,7 +95,7 @@ def residue_divergence_by_chance(
     -------
     nan where there are fewer than four blocks of a side, no angle, or other residues
     """
-    if min(len(first), len(second)) < _FEWEST or first[0].shape[1:] != second[0].shape[1:]:
+    if min(len(first), len(second)) < FEWEST_BLOCKS or first[0].shape[1:] != second[0].shape[1:]:
         return float("nan")
     numbers = [_bin_numbers(block) for block in (*first, *second)]
     n_bins, n_first = BINS ** first[0].shape[2], len(first)

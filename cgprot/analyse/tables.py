@@ -133,13 +133,11 @@ def divergence_table(ensembles: list[Ensemble]) -> list[Divergence]:
 
 
 def _divergence(run: Ensemble, reference: Ensemble) -> Divergence:
-    same = _residues(run) == _residues(reference)
-    phi_psi, chi1 = (
-        _with_chance(getattr(run, angles), getattr(reference, angles), (_interval(run), _interval(reference)))
-        if same
-        else (float("nan"), float("nan"))
-        for angles in ("phi_psi", "chi1")
-    )
+    phi_psi = chi1 = (float("nan"), float("nan"))
+    if _residues(run) == _residues(reference):
+        interval_ps = (_interval(run), _interval(reference))
+        phi_psi = _with_chance(run.phi_psi, reference.phi_psi, interval_ps)
+        chi1 = _with_chance(run.chi1, reference.chi1, interval_ps)
     note = "; ".join(filter(None, (_what_differs(run, reference), _temperatures_differ(run, reference))))
     return Divergence(
         run.name, reference.name, *phi_psi, *chi1, fluctuation_correlation(run, reference), note

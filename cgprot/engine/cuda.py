@@ -122,8 +122,8 @@ class CudaEngine:
         """
         check_shape(positions.shape, self.n_replicas, self.n_beads)
         target = self._arrays["positions"]
-        on_device = isinstance(positions, self.cupy.ndarray)
         if positions is not target:
+            on_device = isinstance(positions, self.cupy.ndarray)
             target[...] = positions if on_device else self.cupy.asarray(positions)
         for function, launch in self._steps:
             function(launch.blocks, launch.threads, launch.arguments)
@@ -195,9 +195,8 @@ class CudaEngine:
         """For so many edges of a bead, in multiples of 16."""
         self._room = room = -(-room // 16) * 16
         n = self.n_replicas * self.n_beads * room
-        self._steps: list[
-            tuple[Any, Launch]
-        ] = []  # they hold the old arrays, which need not fit beside the new
+        # The launches hold the old arrays, which need not fit beside the new.
+        self._steps: list[tuple[Any, Launch]] = []
         for name in (*_EDGE_NUMBERS, *_EDGE_REALS, "found_vector"):
             self._arrays.pop(name, None)
         self._arrays |= {

@@ -5,6 +5,7 @@ residue of which little is there, turns into its mirror image.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,15 +28,29 @@ class _Centre(NamedTuple):
     arms: tuple[str, ...]
 
     def volume(self, positions: np.ndarray) -> float:
-        around = [positions[self.atoms[name]] for name in self.arms]
-        return float(np.linalg.det(around - positions[self.atoms[self.name]]))
+        arms = [positions[self.atoms[name]] for name in self.arms]
+        return _volume(arms, positions[self.atoms[self.name]])
+
+    @property
+    def right_sign(self) -> float:
+        """Of the volume."""
+        return _sign_of_l(self.residue.name, self.name, self.arms)
 
     def right_volume(self, positions: np.ndarray) -> float:
-        """Above zero as in the residue's template, all of which are L; about 2.5 Å³ at rest."""
-        template = residue_template(self.residue.name)
-        ideal = {atom.name: atom.index for atom in template.topology.atoms()}
-        right = self._replace(atoms=ideal).volume(np.array(template.positions._value))
-        return self.volume(positions) * np.sign(right)
+        """Above zero as in an L residue; about 2.5 Å³ at rest."""
+        return self.right_sign * self.volume(positions)
+
+
+@cache
+def _sign_of_l(residue_name: str, centre: str, arms: tuple[str, ...]) -> float:
+    """By the residue's template, all of which are L."""
+    template = residue_template(residue_name)
+    at = dict(zip((atom.name for atom in template.topology.atoms()), template.positions._value, strict=True))
+    return float(np.sign(_volume([at[name] for name in arms], at[centre])))
+
+
+def _volume(arms: list[np.ndarray], centre: np.ndarray) -> float:
+    return float(np.linalg.det(np.array(arms) - np.array(centre)))
 
 
 def righted(topology: app.Topology, positions: np.ndarray, there: Names) -> np.ndarray:
@@ -87,13 +102,12 @@ def _reflect(centre: _Centre, positions: np.ndarray, there: set[str]) -> None:
 
 def _lift(centre: _Centre, positions: np.ndarray, there: set[str]) -> None:
     """Move built arms so that the volume grows: a minimisation might take the other side."""
-    sign = np.sign(centre.right_volume(positions) / centre.volume(positions))
     origin = positions[centre.atoms[centre.name]]
     a, b, c = (positions[centre.atoms[name]] - origin for name in centre.arms)
     slopes = dict(zip(centre.arms, (np.cross(b, c), np.cross(c, a), np.cross(a, b)), strict=True))
     for name in set(centre.arms) - there:
         moved = [centre.atoms[atom] for atom in _beyond(centre, [name]) - there]
-        positions[moved] += sign * _LIFT * slopes[name] / np.linalg.norm(slopes[name])
+        positions[moved] += centre.right_sign * _LIFT * slopes[name] / np.linalg.norm(slopes[name])
 
 
 def _plane(centre: _Centre, positions: np.ndarray, built: list[str]) -> tuple[np.ndarray, np.ndarray]:

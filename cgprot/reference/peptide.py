@@ -86,9 +86,9 @@ def residue_names(sequence: str) -> list[str]:
     first, last = int(names[0] == "ACE"), len(names) - (names[-1] == "NME")
     inner = names[first:last]
     # SEP and MSE are residues, if ones that cannot be built, and no Ser-Glu-Pro and Met-Ser-Glu.
-    is_name = len(inner) == 1 and (_is_known(inner[0]) or inner[0] in substitutions)
-    letters = inner[0] if len(inner) == 1 and not is_name else ""
-    if letters and set(letters) <= _ONE_LETTER.keys():
+    letters = inner[0] if len(inner) == 1 else ""
+    is_name = _is_known(letters) or letters in substitutions
+    if letters and not is_name and set(letters) <= _ONE_LETTER.keys():
         return [*names[:first], *(_ONE_LETTER[letter] for letter in letters), *names[last:]]
     return names
 

@@ -88,8 +88,9 @@ def map_trajectories_to(
         is written then
     """
     temperatures = [trajectory_temperature(path, temperature) for path in trajectories]
-    for path, kelvin in zip(trajectories, temperatures, strict=True):
-        refuse_other_temperature(path, kelvin)
+    if temperature is not None:
+        for path in trajectories:
+            refuse_other_temperature(path, temperature)
     sources = [AtomSource(topology, [path]) for path in trajectories]
     atoms = sources[0].topology
     refuse_missing_hydrogens(topology, atoms, rules)

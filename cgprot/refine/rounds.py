@@ -146,8 +146,10 @@ def label_all(
     used, outcomes = {one.candidate for one in picks}, []
     (folder / "data").mkdir(exist_ok=True)
     for index, protein in enumerate(proteins):
-        own, limits = config.labelling((number, index)), (config.largest_force, config.label_temperature)
-        entries, said = label_picks(protein, index, candidates, picks, used, own, *limits)
+        own = config.labelling((number, index))
+        entries, said = label_picks(
+            protein, index, candidates, picks, used, own, config.largest_force, config.label_temperature
+        )
         outcomes += said
         if entries:
             write_dataset(folder / "data" / f"{protein.name}.h5", entries)

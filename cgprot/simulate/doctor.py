@@ -76,8 +76,7 @@ def graphics_processor() -> Iterator[Finding]:
         gpu = gpu_record()
     except CgprotError as error:
         yield Finding("GPU, simulations", "none", f"{error}; simulations run on the processor")
-        gpu = {}
-    if gpu:
+    else:
         yield Finding("GPU, simulations", ", ".join(f"{name} {value}" for name, value in gpu.items()))
     if not torch.cuda.is_available():
         yield Finding(

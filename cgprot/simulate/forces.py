@@ -198,8 +198,8 @@ def recorded_forces(
     if record.get("soft") != SOFT:
         told = "the tables are of another version than at the start, from here on forces differ a little"
         print(f"cgprot simulate: {told}", file=sys.stderr)
-    if "gpu" in record and record["gpu"] != gpu_record():
-        told = f"begun on {_gpu(record['gpu'])}, goes on on {_gpu(gpu_record())}"
+    if "gpu" in record and record["gpu"] != (here := gpu_record()):
+        told = f"begun on {_gpu(record['gpu'])}, goes on on {_gpu(here)}"
         print(f"cgprot simulate: {told}: from here on forces may differ in their last bits", file=sys.stderr)
     compressed = model if isinstance(model, CompressedPotential) else tabulate(model, record["intervals"])
     return _ENGINES[device](compressed, bead_type, replicas, box=box, charge=_as_recorded(charge))

@@ -168,8 +168,8 @@ def _to_end(
     backend: Backend,
 ) -> None:
     integrator = integrator_of(_system_of(folder), config, backend)
-    on_gpu = isinstance(forces, CudaEngine) and backend == "cuda"
-    stretch = Stretch(forces, integrator) if on_gpu else None  # type: ignore[arg-type]
+    on_gpu = backend == "cuda"
+    stretch = Stretch(forces, integrator) if on_gpu and isinstance(forces, CudaEngine) else None
     schedule = _scheduled(config) if config.heat_ps or config.anneal else own_temperature
     between = [exchanges(config, files)] if config.exchange_every_ps else []
     loop = Loop(folder, forces, config, integrator, guard, files, schedule, between, stretch)

@@ -1,7 +1,6 @@
 """Steps between two looks on a GPU: the host gives the first state and gets the last."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -77,6 +76,6 @@ class Stretch:
         self._launch()
         self._graph, self._room = self._stream.end_capture(), self._engine.room
 
-    def _launch(self) -> Any:
+    def _launch(self) -> None:
         self._step.advance(self._positions, self._velocities, self._forces)
-        return self._engine.launch(self._positions)
+        self._engine.launch(self._positions)

@@ -135,6 +135,7 @@ def test_molecule_cut_by_a_box_is_refused():
     [
         ("heavy", 2.4, False),
         ("heavy", 2.6, True),
+        ("heavy_residue", 2.6, True),
         ("one of a user's own", 2.6, True),
         ("ca", 3.8, False),
         ("ca", 5.1, True),
